@@ -1,0 +1,46 @@
+"""What the next session is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from carryover.core.scope import DEFAULT
+from carryover.core.snapshot import Finding
+
+Reach = Literal["session", "agent", "user"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which context is asked for.
+
+    `reach` is this session alone, this agent's sessions of the same user, or that of all agents. The session need
+    not exist yet: then `user_id` says whose memory it is. A `query` gets most of the budget for its answer.
+    """
+
+    session_id: str
+    agent_id: str = DEFAULT
+    user_id: str | None = None
+    reach: Reach = "agent"
+    max_tokens: int = 500
+    query: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Markdown to prepend to a session's system prompt.
+
+    `tokens` never passes the budget asked for; the first `stable_tokens` of them stay the same bytes until a
+    snapshot changes. `through` and `snapshots` say per session how far memory reaches; `notes` say what waits.
+    """
+
+    session_id: str
+    markdown: str
+    tokens: int
+    stable_tokens: int
+    through: dict[str, int]
+    snapshots: dict[str, int]
+    findings: tuple[Finding, ...]
+    etag: str
+    notes: tuple[str, ...] = ()

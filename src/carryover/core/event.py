@@ -1,0 +1,42 @@
+"""One line of the activity stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from carryover.core.clock import Time
+
+Action = Literal["open", "append", "close", "hold", "consolidate", "delete", "expire", "forget", "ingest", "distribute"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened to a session; ids grow in the order of commits within one agent."""
+
+    id: int
+    at: Time
+    action: Action
+    agent_id: str
+    session_id: str
+    user_id: str | None
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events are wanted; None admits all."""
+
+    action: str | None = None
+    session: str | None = None
+    user: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events, and the cursor of the page after this one (None: there is none)."""
+
+    events: tuple[Event, ...]
+    next_cursor: str | None

@@ -1,0 +1,15 @@
+"""How a running carryover is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`ok`, `degraded` (something works only in part: a dead job) or `down`; the queue's counts are of one tenant."""
+
+    status: Literal["ok", "degraded", "down"]
+    store: str
+    queue: dict[str, int]

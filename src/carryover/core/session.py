@@ -1,0 +1,169 @@
+"""Sessions and the turns of their logs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from carryover.core.clock import Time
+from carryover.core.errors import Invalid
+from carryover.core.scope import DEFAULT
+from carryover.core.text import plain
+
+Role = Literal["user", "assistant", "system", "tool"]
+Kind = Literal["message", "tool_call", "tool_result", "reasoning", "retraction"]
+Status = Literal["active", "idle", "closed"]
+ROLES: tuple[Role, ...] = get_args(Role)
+KINDS: tuple[Kind, ...] = get_args(Kind)
+Content = str | list[Any]
+
+
+class Json(str):
+    """JSON text exactly as it arrived: number formats, key order and unknown members are kept byte for byte."""
+
+    __slots__ = ()
+
+
+def to_json(value: Any, field: str = "content") -> Json:
+    """`value` as JSON text; text that is JSON already stays as it is.
+
+    Raises Invalid when it cannot be said in JSON. A lone surrogate is kept as its escape.
+    """
+    if isinstance(value, Json):
+        return value
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except RecursionError as cause:
+        raise Invalid(f"{field} is nested too deeply for JSON; flatten it", field=field) from cause
+    except (TypeError, ValueError) as cause:
+        raise Invalid(
+            f"{field} cannot be said in JSON ({cause}); use strings, numbers, lists and dicts", field=field
+        ) from cause
+    return Json(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A turn before it has a place in the log.
+
+    `content` is a string or a list of parts; a `Json` text is kept byte for byte. `created_at` is when it was
+    said (default: when it is received). `idempotency_key` makes a repeated append harmless.
+    """
+
+    role: Role
+    content: Content | Json
+    kind: Kind = "message"
+    name: str | None = None
+    call_id: str | None = None
+    created_at: Time | None = None
+    metadata: dict[str, Any] | Json | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One entry of a session's log: `seq` is dense from 1 and never changes, nor does anything else here.
+
+    `body` is the content as JSON text; `content` and `text` read it.
+    """
+
+    seq: int
+    id: str
+    role: Role
+    body: Json
+    kind: Kind
+    received_at: Time
+    tokens: int
+    created_at: Time
+    name: str | None = None
+    call_id: str | None = None
+    metadata: Json | None = None
+    idempotency_key: str | None = None
+
+    @property
+    def content(self) -> Content:
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        """What a reader would read of it."""
+        try:
+            return plain(json.loads(self.body))
+        except RecursionError:
+            return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One conversation of one agent; `version` is the number of its turns."""
+
+    agent_id: str
+    session_id: str
+    user_id: str | None
+    version: int
+    created_at: Time
+    updated_at: Time
+    token_count: int
+    status: Status
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    ttl_s: int | None = None
+    expires_at: Time | None = None
+
+    @property
+    def turn_count(self) -> int:
+        return self.version
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """A request to append one batch, atomically."""
+
+    session_id: str
+    drafts: tuple[Draft, ...]
+    agent_id: str = DEFAULT
+    user_id: str | None = None
+    expected_version: int | None = None
+    metadata: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a draft ended up."""
+
+    seq: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append answers; `saved` is False when idempotency keys showed that all of it was there already."""
+
+    session_id: str
+    agent_id: str
+    version: int
+    turns: tuple[Place, ...]
+    saved: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A run of turns that supports a derived statement; the quote stands verbatim in one of them."""
+
+    session_id: str
+    first: int
+    last: int
+    quote: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an erasure removed, counted by table."""
+
+    agent_id: str
+    session_id: str
+    erased_at: Time
+    counts: dict[str, int]
