@@ -1,0 +1,304 @@
+"""Whether a database is sound: what the log promises, and whether what is derived from it still agrees.
+
+Every check looks at all tenants of the file. The log is the truth: `repair` rebuilds what follows from it and
+touches no turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from carryover.core.chunk import Chunk
+from carryover.core.job import subject_of
+from carryover.core.scope import Scope
+from carryover.store import chunks as chunk_store
+from carryover.store import counters, queue, vectors
+from carryover.store.store import Store, Tx
+from carryover.store.tables import bodies, chunks, findings, sessions, snapshots, sources, turns, watermarks
+from carryover.store.tables import counters as counter_rows
+from carryover.store.tables import vectors as vector_rows
+
+_SHOWN = 20  # faults of one kind that are told one by one
+_BATCH = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that should not be; `repairable` when it can be made again from the log."""
+
+    check: str
+    detail: str
+    repairable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a tenant's data stands: sizes, and how far what is derived lags behind the log."""
+
+    engine: str
+    sessions: int
+    turns: int
+    chunks: int
+    unindexed_turns: int
+    unembedded_chunks: int
+
+
+def check(store: Store) -> list[Fault]:
+    """Everything that is wrong in the database, as of one moment; an empty list is a sound one."""
+    with store.read(Scope()) as tx:
+        return [fault for look in _CHECKS for fault in look(tx)]
+
+
+def repair(store: Store) -> None:
+    """What is derived agrees with the log again: heads, text index, counts, vectors; nothing of the log changed.
+
+    Sessions whose index lags are indexed by the next worker.
+    """
+    with store.write(Scope()) as tx:
+        _repair_heads(tx)
+        tenants = list(tx.conn.execute(sa.select(sessions.c.tenant).distinct()).scalars())
+        _repair_chunks(tx)
+        for tenant in tenants:
+            mine = tx.within(Scope(tenant))
+            _repair_counts(mine)
+            _arm_lagging(mine)
+
+
+def state(tx: Tx, space: str | None) -> State:
+    """How the transaction's tenant stands; `space` names the vectors that count (None: none are wanted)."""
+    mine = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(sessions.c.version), 0))
+    counted = tx.conn.execute(mine.where(sessions.c.tenant == tx.tenant)).one()
+    reached = sa.select(sa.func.coalesce(sa.func.sum(watermarks.c.through), 0)).where(watermarks.c.tenant == tx.tenant)
+    size = chunk_store.corpus(tx).chunks
+    embedded = sa.select(sa.func.count()).where(vector_rows.c.tenant == tx.tenant, vector_rows.c.space == space)
+    return State(
+        engine=f"{tx.dialect.name} {tx.conn.execute(sa.text(_VERSION[tx.dialect.name])).scalar_one()}",
+        sessions=counted[0],
+        turns=counted[1],
+        chunks=size,
+        unindexed_turns=max(0, counted[1] - tx.conn.execute(reached).scalar_one()),
+        unembedded_chunks=0 if space is None else max(0, size - tx.conn.execute(embedded).scalar_one()),
+    )
+
+
+_VERSION = {"sqlite": "SELECT sqlite_version()"}
+
+
+def _pages(tx: Tx) -> list[Fault]:
+    """The file itself, by the engine's own check."""
+    if tx.dialect.name != "sqlite":
+        return []
+    said = tx.conn.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})").scalars().all()
+    return [Fault("file", f"{line}; restore the file from a backup", False) for line in said if line != "ok"]
+
+
+def _logs(tx: Tx) -> list[Fault]:
+    """Sequence numbers are dense from 1, and the version is their number."""
+    log = _counted()
+    wanted = (
+        sa.select(sessions.c.tenant, sessions.c.agent, sessions.c.session, sessions.c.version, log.c.n, log.c.top)
+        .join_from(sessions, log, _same(sessions, log), isouter=True)
+        .where(sa.or_(sessions.c.version != sa.func.coalesce(log.c.n, 0), log.c.n != log.c.top))
+    )
+    return [
+        Fault(
+            "log",
+            f"{_name(row)} is at version {row.version} and has {row.n or 0} turns up to {row.top or 0}"
+            + ("" if row.n == row.top else "; turns are missing: restore it from a backup"),
+            row.n == row.top,
+        )
+        for row in tx.conn.execute(wanted.limit(_SHOWN))
+    ]
+
+
+def _strays(tx: Tx) -> list[Fault]:
+    """Every turn has its body and its session, and every body its turn."""
+    return [
+        *_without(tx, turns, bodies, "turn", "body", seq=True),
+        *_without(tx, bodies, turns, "body", "turn", seq=True),
+        *_without(tx, turns, sessions, "turn", "session", seq=False),
+    ]
+
+
+def _findings(tx: Tx) -> list[Fault]:
+    """Every finding has a source, and every source lies inside its session."""
+    outside = (
+        sa.select(sources.c.tenant, sources.c.finding, sources.c.session, sources.c.first, sources.c.last)
+        .join_from(sources, sessions, _same(sources, sessions), isouter=True)
+        .where(
+            sa.or_(
+                sessions.c.version.is_(None),
+                sources.c.first < 1,
+                sources.c.last < sources.c.first,
+                sources.c.last > sessions.c.version,
+            )
+        )
+    )
+    bare = (
+        sa.select(findings.c.tenant, findings.c.id)
+        .distinct()
+        .where(~sa.exists().where(sources.c.tenant == findings.c.tenant, sources.c.finding == findings.c.id))
+    )
+    ahead = (
+        sa.select(snapshots.c.tenant, snapshots.c.agent, snapshots.c.session, snapshots.c.version, snapshots.c.through)
+        .join_from(snapshots, sessions, _same(snapshots, sessions), isouter=True)
+        .where(sa.or_(sessions.c.version.is_(None), snapshots.c.through > sessions.c.version))
+    )
+    return [
+        *(
+            Fault(
+                "findings",
+                f"finding {row.finding!r} cites turns {row.first} to {row.last} of {row.session!r}, which "
+                "are not there; restore the session from a backup or forget it",
+                False,
+            )
+            for row in tx.conn.execute(outside.limit(_SHOWN))
+        ),
+        *(
+            Fault("findings", f"finding {row.id!r} has no source; forget its session", False)
+            for row in tx.conn.execute(bare.limit(_SHOWN))
+        ),
+        *(
+            Fault(
+                "findings",
+                f"snapshot {row.version} of {_name(row)} covers turn {row.through}, which is not there; "
+                "restore the session from a backup",
+                False,
+            )
+            for row in tx.conn.execute(ahead.limit(_SHOWN))
+        ),
+    ]
+
+
+def _index(tx: Tx) -> list[Fault]:
+    """Every chunk stands in the text index, and nothing else; the counts agree."""
+    faults: list[Fault] = []
+    if tx.dialect.name == "sqlite":
+        missing, extra = (tx.conn.exec_driver_sql(statement).scalar_one() for statement in _TEXT_INDEX)
+        if missing or extra:
+            faults.append(
+                Fault("index", f"the text index lacks {missing} chunks and holds {extra} that do not exist", True)
+            )
+    faults += [
+        Fault("index", f"the counts of tenant {tenant!r} disagree with its {true.chunks} chunks", True)
+        for tenant, true in _corpora(tx).items()
+        if chunk_store.corpus(tx.within(Scope(tenant))) != true
+    ]
+    orphans = sa.select(sa.func.count()).select_from(vector_rows).where(_orphaned())
+    if lost := tx.conn.execute(orphans).scalar_one():
+        faults.append(Fault("index", f"{lost} vectors belong to no chunk", True))
+    return faults
+
+
+_CHECKS: tuple[Callable[[Tx], list[Fault]], ...] = (_pages, _logs, _strays, _findings, _index)
+
+_TEXT_INDEX = (
+    "SELECT count(*) FROM chunks WHERE tenant IS NOT NULL AND n NOT IN (SELECT rowid FROM chunks_text)",
+    "SELECT count(*) FROM chunks_text WHERE rowid NOT IN (SELECT n FROM chunks WHERE tenant IS NOT NULL)",
+)
+
+
+def _repair_heads(tx: Tx) -> None:
+    log = _counted()
+    dense = sa.select(log).where(log.c.n == log.c.top)
+    wrong = sa.select(dense.subquery()).subquery()
+    rows = tx.conn.execute(
+        sa.select(sessions.c.tenant, sessions.c.agent, sessions.c.session, wrong.c.n, wrong.c.tokens)
+        .join_from(sessions, wrong, _same(sessions, wrong))
+        .where(sessions.c.version != wrong.c.n)
+    ).all()
+    for row in rows:
+        here = (sessions.c.tenant == row.tenant, sessions.c.agent == row.agent, sessions.c.session == row.session)
+        tx.conn.execute(sessions.update().where(*here).values(version=row.n, tokens=row.tokens))
+
+
+def _repair_chunks(tx: Tx) -> None:
+    """The text index is made anew from the chunks, and vectors without a chunk are gone."""
+    tx.conn.execute(vector_rows.delete().where(_orphaned()))
+    if tx.dialect.name != "sqlite":
+        return
+    tx.conn.exec_driver_sql("INSERT INTO chunks_text(chunks_text) VALUES ('delete-all')")
+    columns = [chunks.c.tenant, *(chunks.c[name] for name in _CHUNK)]
+    seen = 0
+    while rows := tx.conn.execute(
+        sa.select(*columns).where(chunks.c.tenant.is_not(None), chunks.c.n > seen).order_by(chunks.c.n).limit(_BATCH)
+    ).all():
+        for tenant in {row.tenant for row in rows}:
+            tx.dialect.index(tx.conn, tenant, [_chunk(row) for row in rows if row.tenant == tenant])
+        seen = rows[-1].n
+
+
+def _repair_counts(tx: Tx) -> None:
+    true, counted = _corpora(tx).get(tx.tenant, chunk_store.Corpus(0, 0)), chunk_store.corpus(tx)
+    counters.bump(tx, "chunks", true.chunks - counted.chunks)
+    counters.bump(tx, "terms", true.terms - counted.terms)
+    if vectors.spaces(tx):
+        counters.bump(tx, "removals")  # copies in memory compare themselves with the table
+
+
+def _arm_lagging(tx: Tx) -> None:
+    wanted = (
+        sa.select(sessions.c.agent, sessions.c.session)
+        .join_from(sessions, watermarks, _same(sessions, watermarks), isouter=True)
+        .where(sessions.c.tenant == tx.tenant, sessions.c.version > sa.func.coalesce(watermarks.c.through, 0))
+    )
+    lagging = [subject_of(*row) for row in tx.conn.execute(wanted)]
+    queue.arm(tx, [("index", subject, tx.now) for subject in lagging], push=False)
+
+
+# In the order of Chunk's fields, whose ids drop their suffix as columns.
+_CHUNK = tuple(name.removesuffix("_id") for name in Chunk.__dataclass_fields__)
+
+
+def _counted() -> sa.Subquery:
+    counted = sa.select(
+        turns.c.tenant,
+        turns.c.agent,
+        turns.c.session,
+        sa.func.count().label("n"),
+        sa.func.max(turns.c.seq).label("top"),
+        sa.func.sum(turns.c.tokens).label("tokens"),
+    )
+    return counted.group_by(turns.c.tenant, turns.c.agent, turns.c.session).subquery()
+
+
+def _corpora(tx: Tx) -> dict[str, chunk_store.Corpus]:
+    """Chunks and terms of every tenant, counted; zeros for a tenant that has none and should have some."""
+    spaces = sa.func.length(chunks.c.terms) - sa.func.length(sa.func.replace(chunks.c.terms, " ", ""))
+    terms = sa.func.sum(sa.case((chunks.c.terms == "", 0), else_=spaces + 1))
+    expected = sa.select(counter_rows.c.tenant).where(counter_rows.c.name == "chunks", counter_rows.c.value != 0)
+    true = {tenant: chunk_store.Corpus(0, 0) for tenant in tx.conn.execute(expected).scalars()}
+    counted = sa.select(chunks.c.tenant, sa.func.count(), terms).group_by(chunks.c.tenant)
+    return true | {row[0]: chunk_store.Corpus(row[1], row[2]) for row in tx.conn.execute(counted)}
+
+
+def _chunk(row: Any) -> Chunk:
+    return Chunk(*row[1:])
+
+
+def _orphaned() -> sa.ColumnElement[bool]:
+    return ~sa.exists().where(chunks.c.tenant == vector_rows.c.tenant, chunks.c.n == vector_rows.c.n)
+
+
+def _same(a: sa.FromClause, b: sa.FromClause, *, seq: bool = False) -> sa.ColumnElement[bool]:
+    names = ("tenant", "agent", "session", *(("seq",) if seq else ()))
+    return sa.and_(*(a.c[name] == b.c[name] for name in names))
+
+
+def _without(tx: Tx, table: sa.Table, other: sa.Table, what: str, lacks: str, *, seq: bool) -> list[Fault]:
+    wanted = sa.select(table.c.tenant, table.c.agent, table.c.session, sa.func.count().label("n")).where(
+        ~sa.exists().where(_same(table, other, seq=seq))
+    )
+    rows = tx.conn.execute(wanted.group_by(table.c.tenant, table.c.agent, table.c.session).limit(_SHOWN))
+    return [
+        Fault("log", f"{_name(row)} has {row.n} times a {what} without its {lacks}; restore it from a backup", False)
+        for row in rows
+    ]
+
+
+def _name(row: Any) -> str:
+    return f"session {row.session!r} of agent {row.agent!r} of tenant {row.tenant!r}"

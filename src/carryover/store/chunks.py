@@ -1,0 +1,172 @@
+"""Chunks: what search can find, in the table and in the text index together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from carryover.core.chunk import Chunk
+from carryover.store import counters, vectors
+from carryover.store.store import Tx
+from carryover.store.tables import chunks, watermarks
+from carryover.store.tables import vectors as vector_rows
+
+_PART = 300  # rows named in one statement; engines limit its parameters
+# Numbers may be committed out of order where several writers work at once; none is late by as many as this.
+_LATE = 10_000
+# In the order of Chunk's fields.
+_COLUMNS = (
+    chunks.c.n,
+    chunks.c.kind,
+    chunks.c.ref,
+    chunks.c.agent,
+    chunks.c.session,
+    chunks.c.user,
+    chunks.c.first,
+    chunks.c.last,
+    chunks.c.part,
+    chunks.c.role,
+    chunks.c.name,
+    chunks.c.text,
+    chunks.c.created_at,
+    chunks.c.parts,
+    chunks.c.terms,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """How far a session is indexed: turns 1..`through`, and the findings of its `snapshot`."""
+
+    through: int = 0
+    snapshot: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """How many chunks a tenant has, and how many terms they hold together."""
+
+    chunks: int
+    terms: int
+
+
+def add(tx: Tx, new: Sequence[Chunk]) -> list[Chunk]:
+    """The chunks can be found by their terms; they come back with their numbers."""
+    if not new:
+        return []
+    first = tx.dialect.allocate(tx.conn, len(new))
+    rows = [replace(chunk, n=first + i) for i, chunk in enumerate(new)]
+    tx.conn.execute(sa.insert(chunks), [_row(tx.tenant, chunk) for chunk in rows])
+    tx.dialect.index(tx.conn, tx.tenant, rows)
+    _count(tx, rows, 1)
+    return rows
+
+
+def by_n(tx: Tx, ns: Collection[int]) -> dict[int, Chunk]:
+    """Those of the numbers that exist."""
+    found: dict[int, Chunk] = {}
+    for part in _parts(sorted(ns)):
+        found |= {chunk.n: chunk for chunk in _read(tx, _select(tx).where(chunks.c.n.in_(part)))}
+    return found
+
+
+def around(tx: Tx, ns: Collection[int], reach: int) -> list[Chunk]:
+    """The turns that these chunks stand on and up to `reach` turns before and after, each by its first part."""
+    seed, near = chunks.alias("seed"), chunks.alias("near")
+    close = sa.and_(
+        near.c.tenant == seed.c.tenant,
+        near.c.agent == seed.c.agent,
+        near.c.session == seed.c.session,
+        near.c.first.between(seed.c.first - reach, seed.c.last + reach),
+    )
+    found: dict[int, Chunk] = {}
+    for part in _parts(sorted(ns)):
+        there = sa.select(near.c.n).join_from(seed, near, close)
+        there = there.where(seed.c.tenant == tx.tenant, seed.c.n.in_(part), near.c.kind == "turn", near.c.part == 0)
+        found |= {chunk.n: chunk for chunk in _read(tx, _select(tx).where(chunks.c.n.in_(there)))}
+    return list(found.values())
+
+
+def of_session(tx: Tx, agent: str, session: str, *, findings_only: bool = False) -> list[Chunk]:
+    """The chunks of a session in the order of their numbers."""
+    wanted = _select(tx).where(chunks.c.agent == agent, chunks.c.session == session)
+    if findings_only:
+        wanted = wanted.where(chunks.c.kind != "turn")
+    return _read(tx, wanted.order_by(chunks.c.n))
+
+
+def unembedded(tx: Tx, space: str, limit: int) -> list[Chunk]:
+    """At most `limit` chunks that have no vector in the space yet, oldest first."""
+    mine = (vector_rows.c.tenant == tx.tenant, vector_rows.c.space == space)
+    # Vectors are made in the order of the numbers, so everything far below the newest one has its own.
+    newest = tx.conn.execute(sa.select(sa.func.max(vector_rows.c.n)).where(*mine)).scalar() or 0
+    done = sa.select(vector_rows.c.n).where(*mine, vector_rows.c.n == chunks.c.n).exists()
+    wanted = _select(tx).where(chunks.c.n > newest - _LATE, ~done).order_by(chunks.c.n).limit(limit)
+    return _read(tx, wanted)
+
+
+def remove(tx: Tx, gone: Sequence[Chunk]) -> int:
+    """These chunks and their vectors are found no more; how many vectors there were."""
+    if not gone:
+        return 0
+    tx.dialect.unindex(tx.conn, tx.tenant, gone)
+    for part in _parts([chunk.n for chunk in gone]):
+        tx.conn.execute(chunks.delete().where(chunks.c.tenant == tx.tenant, chunks.c.n.in_(part)))
+    _count(tx, gone, -1)
+    return vectors.remove(tx, [chunk.n for chunk in gone])
+
+
+def erase(tx: Tx, agent: str, session: str) -> dict[str, int]:
+    """No word of the session is left in the chunks, the text index and the vectors; how many rows went."""
+    gone = of_session(tx, agent, session)
+    lost = remove(tx, gone)
+    if gone:
+        tx.dialect.purge(tx.conn)
+    return {"chunks": len(gone), "vectors": lost}
+
+
+def watermark(tx: Tx, agent: str, session: str) -> Watermark:
+    """How far the session is indexed; zeros before the first time."""
+    wanted = sa.select(watermarks.c.through, watermarks.c.snapshot).where(
+        watermarks.c.tenant == tx.tenant, watermarks.c.agent == agent, watermarks.c.session == session
+    )
+    row = tx.conn.execute(wanted).first()
+    return Watermark() if row is None else Watermark(*row)
+
+
+def mark(tx: Tx, agent: str, session: str, reached: Watermark) -> None:
+    """The session is indexed as far as this."""
+    state = {"through": reached.through, "snapshot": reached.snapshot}
+    new = tx.insert(watermarks).values(tenant=tx.tenant, agent=agent, session=session, **state)
+    tx.conn.execute(new.on_conflict_do_update(index_elements=["tenant", "agent", "session"], set_=state))
+
+
+def corpus(tx: Tx) -> Corpus:
+    """What is indexed of the tenant, whatever part of it the scope admits."""
+    return Corpus(*counters.values(tx, ["chunks", "terms"]))
+
+
+def _count(tx: Tx, rows: Sequence[Chunk], sign: int) -> None:
+    counters.bump(tx, "chunks", sign * len(rows))
+    counters.bump(tx, "terms", sign * sum(len(chunk.terms.split()) for chunk in rows))
+
+
+def _select(tx: Tx) -> sa.Select[*tuple[Any, ...]]:
+    return sa.select(*_COLUMNS).where(chunks.c.tenant == tx.tenant)
+
+
+def _read(tx: Tx, wanted: sa.Select[*tuple[Any, ...]]) -> list[Chunk]:
+    # All rows at once: one by one, the driver's round trips cost more than the rows.
+    return [Chunk(*row) for row in tx.conn.execute(wanted).all()]
+
+
+def _row(tenant: str, chunk: Chunk) -> dict[str, object]:
+    fields = zip(_COLUMNS, Chunk.__dataclass_fields__, strict=True)
+    return {"tenant": tenant, **{column.name: getattr(chunk, field) for column, field in fields}}
+
+
+def _parts(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (values[start : start + _PART] for start in range(0, len(values), _PART))

@@ -1,0 +1,97 @@
+"""The activity stream: one row per thing that happened, in the order of commits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from carryover.core.event import Action, Event, Filter
+from carryover.store import hot
+from carryover.store.store import Tx
+from carryover.store.tables import events
+
+_ADD = sa.insert(events)
+_LAST_ID = sa.select(sa.func.max(events.c.id)).where(
+    events.c.tenant == sa.bindparam("tenant"), events.c.agent == sa.bindparam("agent")
+)
+
+
+def add(tx: Tx, happened: Sequence[tuple[Action, str, str, str | None, dict[str, Any]]], *, above: int = 0) -> None:
+    """Each (action, agent, session, user, detail) is an event, in the order given, with an id higher than `above`."""
+    next_id: dict[str, int] = {}
+    rows: list[dict[str, object]] = []
+    for action, agent, session, user, detail in happened:
+        if agent not in next_id:
+            next_id[agent] = _first_id(tx, agent, above)
+        rows.append(
+            {
+                "tenant": tx.tenant,
+                "agent": agent,
+                "id": next_id[agent],
+                "at": tx.now,
+                "action": action,
+                "session": session,
+                "user": user,
+                "detail": json.dumps(detail, ensure_ascii=False, separators=(",", ":")),
+            }
+        )
+        next_id[agent] += 1
+    if rows:
+        hot.write(tx.conn, _ADD, rows)
+
+
+def newest(tx: Tx, agent: str, want: Filter, *, limit: int, before: int | None = None) -> list[Event]:
+    """At most `limit` events, newest first, older than the id `before`."""
+    chosen = _chosen(tx, agent, want)
+    if before is not None:
+        chosen = chosen.where(events.c.id < before)
+    return _read(tx, chosen.order_by(events.c.id.desc()).limit(limit))
+
+
+def after(tx: Tx, agent: str, want: Filter, *, id: int, limit: int) -> list[Event]:
+    """At most `limit` events that follow the one with this id, oldest first."""
+    return _read(tx, _chosen(tx, agent, want).where(events.c.id > id).order_by(events.c.id).limit(limit))
+
+
+def last_id(tx: Tx, agent: str) -> int:
+    """The id of the newest event of an agent, 0 where there is none."""
+    return hot.read(tx.conn, _LAST_ID, {"tenant": tx.tenant, "agent": agent})[0][0] or 0
+
+
+def _first_id(tx: Tx, agent: str, above: int) -> int:
+    # An erasure takes events away, and says so in one that stands above them (`above`): ids are never used twice.
+    return max(last_id(tx, agent), above, tx.now * 1000) + 1
+
+
+def _chosen(tx: Tx, agent: str, want: Filter) -> sa.Select[Any]:
+    wanted = sa.select(events).where(events.c.tenant == tx.tenant, events.c.agent == agent)
+    same = (
+        (events.c.action, want.action),
+        (events.c.session, want.session),
+        (events.c.user, want.user),
+        (events.c.user, tx.scope.user),
+    )
+    wanted = wanted.where(*(column == value for column, value in same if value is not None))
+    if want.since is not None:
+        wanted = wanted.where(events.c.at >= want.since)
+    if want.until is not None:
+        wanted = wanted.where(events.c.at < want.until)
+    return wanted
+
+
+def _read(tx: Tx, wanted: sa.Select[Any]) -> list[Event]:
+    return [
+        Event(
+            id=row.id,
+            at=row.at,
+            action=cast("Action", row.action),
+            agent_id=row.agent,
+            session_id=row.session,
+            user_id=row.user,
+            detail=json.loads(row.detail),
+        )
+        for row in tx.conn.execute(wanted)
+    ]

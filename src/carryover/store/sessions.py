@@ -1,0 +1,148 @@
+"""Sessions: one row each, with the version that optimistic concurrency compares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from carryover.core.errors import NotFound
+from carryover.core.session import Session, Status
+from carryover.store import hot
+from carryover.store.dialect import Dialect
+from carryover.store.store import Tx
+from carryover.store.tables import sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A session's row as the log sees it: times of its life, and where its turns have got to."""
+
+    agent: str
+    session: str
+    user: str | None
+    version: int
+    tokens: int
+    created_at: int
+    updated_at: int
+    active_until: int
+    closed_at: int | None
+    ttl_s: int | None
+    expires_at: int | None
+    metadata: str
+
+
+_COLUMNS = [sessions.c[name] for name in Head.__dataclass_fields__]
+_KEY = ["tenant", "agent", "session"]
+_PART = 1000  # ids named in one statement; engines limit its parameters
+_FIND = sa.select(*_COLUMNS).where(
+    sessions.c.tenant == sa.bindparam("tenant"),
+    sessions.c.agent == sa.bindparam("agent"),
+    sessions.c.session.in_(sa.bindparam("sessions", expanding=True)),
+)
+_FIND_ONE = sa.select(*_COLUMNS).where(*(sessions.c[name] == sa.bindparam(name) for name in _KEY))
+
+
+def find(tx: Tx, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Head]:
+    """The heads of those of the (agent, session) pairs that exist."""
+    if len(keys) == 1:
+        agent, session = keys[0]
+        rows = hot.read(tx.conn, _FIND_ONE, {"tenant": tx.tenant, "agent": agent, "session": session})
+        return {keys[0]: Head(*rows[0])} if rows else {}
+    # Agent by agent: a list of pairs would find its rows by no index.
+    by_agent: dict[str, list[str]] = {}
+    for agent, session in keys:
+        by_agent.setdefault(agent, []).append(session)
+    found: dict[tuple[str, str], Head] = {}
+    for agent, named in by_agent.items():
+        for start in range(0, len(named), _PART):
+            asked = {"tenant": tx.tenant, "agent": agent, "sessions": named[start : start + _PART]}
+            heads = (Head(*row) for row in tx.conn.execute(_FIND, asked))
+            found |= {(head.agent, head.session): head for head in heads}
+    return found
+
+
+def get(tx: Tx, agent: str, session: str) -> Head:
+    """The head of one session.
+
+    Raises NotFound when it does not exist, or lies outside the transaction's scope.
+    """
+    head = find(tx, [(agent, session)]).get((agent, session))
+    if head is None or not tx.scope.admits(agent, head.user):
+        raise missing(agent, session)
+    return head
+
+
+def missing(agent: str, session: str) -> NotFound:
+    return NotFound(
+        f"session {session!r} of agent {agent!r} does not exist here; check both ids",
+        session_id=session,
+        agent_id=agent,
+    )
+
+
+def put(tx: Tx, heads: Iterable[Head]) -> None:
+    """These heads are as given, whether their sessions existed or not."""
+    rows = [{"tenant": tx.tenant, **_row(head)} for head in heads]
+    if not rows:
+        return
+    hot.write(tx.conn, _putting(tx.dialect), rows)
+
+
+@lru_cache(maxsize=8)
+def _putting(dialect: Dialect) -> Any:
+    new = dialect.insert(sessions)
+    kept = {c.name: new.excluded[c.name] for c in sessions.c if c.name not in (*_KEY, "created_at")}
+    return new.on_conflict_do_update(index_elements=_KEY, set_=kept)
+
+
+def listed(
+    tx: Tx, agent: str | None, *, user: str | None = None, limit: int, before: tuple[int, str, str] | None = None
+) -> list[Head]:
+    """Newest first: at most `limit` heads of an agent (None: of all), after the (updated_at, session, agent) `before`.
+
+    What is asked for and what the scope admits are both limits: a narrowed scope finds nothing outside of it.
+    """
+    wanted = sa.select(*_COLUMNS).where(sessions.c.tenant == tx.tenant)
+    order = (sessions.c.updated_at, sessions.c.session, sessions.c.agent)
+    limits = (
+        (agent, sessions.c.agent == agent),
+        (tx.scope.agent, sessions.c.agent == tx.scope.agent),
+        (user, sessions.c.user == user),
+        (tx.scope.user, sessions.c.user == tx.scope.user),
+        (before, sa.tuple_(*order) < sa.tuple_(*(before or ()))),
+    )
+    wanted = wanted.where(*(within for asked, within in limits if asked is not None))
+    wanted = wanted.order_by(*(column.desc() for column in order)).limit(limit)
+    return [Head(*row) for row in tx.conn.execute(wanted)]
+
+
+def status(head: Head, now: int) -> Status:
+    if head.closed_at is not None:
+        return "closed"
+    return "active" if now < head.active_until else "idle"
+
+
+def shown(head: Head, now: int) -> Session:
+    """The session as others see it."""
+    return Session(
+        agent_id=head.agent,
+        session_id=head.session,
+        user_id=head.user,
+        version=head.version,
+        created_at=head.created_at,
+        updated_at=head.updated_at,
+        token_count=head.tokens,
+        status=status(head, now),
+        metadata=json.loads(head.metadata),
+        ttl_s=head.ttl_s,
+        expires_at=head.expires_at,
+    )
+
+
+def _row(head: Head) -> dict[str, object]:
+    return {name: getattr(head, name) for name in Head.__dataclass_fields__}

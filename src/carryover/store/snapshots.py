@@ -1,0 +1,356 @@
+"""Snapshots and their findings: every version stays readable as it was.
+
+A row of `findings` is one state of a finding and belongs to the snapshots `since` <= version < `until`.
+Closings by a later session are kept apart, in `links`, and laid over a finding when it is read as of now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from carryover.core.errors import DataLoss, NotFound
+from carryover.core.session import Source
+from carryover.core.snapshot import Finding, FindingKind, FindingStatus, Snapshot
+from carryover.store.store import Tx
+from carryover.store.tables import findings, links, snapshots, sources
+
+_VARIABLES = 500  # ids per IN list; engines limit the parameters of one statement
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A finding of another session that this one closed."""
+
+    finding_id: str
+    status: FindingStatus
+    superseded_by: str | None
+    reason: str
+
+
+def add(tx: Tx, snapshot: Snapshot, *, user: str | None, links_made: Sequence[Link] = ()) -> None:
+    """The snapshot is the newest of its session; findings that it no longer holds ended with the one before.
+
+    Raises DataLoss when its version does not follow the last one, or a finding has no source inside `1..through`.
+    """
+    _check(tx, snapshot)
+    before = {f.id: f for f in _as_of(tx, snapshot.agent_id, snapshot.session_id, snapshot.version - 1)}
+    after = {f.id: f for f in snapshot.findings}
+    tx.conn.execute(
+        sa.insert(snapshots).values(
+            tenant=tx.tenant,
+            agent=snapshot.agent_id,
+            session=snapshot.session_id,
+            version=snapshot.version,
+            user=user,
+            through=snapshot.through,
+            created_at=snapshot.created_at,
+            by=snapshot.by,
+            summary=snapshot.summary,
+        )
+    )
+    changed = [f for f in snapshot.findings if _state(before.get(f.id)) != _state(f)]
+    ended = [id for id, old in before.items() if id not in after or _state(after[id]) != _state(old)]
+    _end(tx, ended, snapshot.version)
+    if changed:
+        tx.conn.execute(sa.insert(findings), [_finding_row(tx, f, snapshot, user) for f in changed])
+    _add_sources(tx, snapshot, changed)
+    _link(tx, snapshot, links_made)
+
+
+def latest(tx: Tx, agent: str, session: str) -> Snapshot | None:
+    """The newest snapshot of a session, None before the first."""
+    newest = _heads(tx).where(snapshots.c.agent == agent, snapshots.c.session == session)
+    row = tx.conn.execute(newest.order_by(snapshots.c.version.desc()).limit(1)).first()
+    return None if row is None else _whole(tx, row)
+
+
+def get(tx: Tx, agent: str, session: str, version: int) -> Snapshot:
+    """One version. Raises NotFound when the session has none of that number."""
+    wanted = _heads(tx).where(
+        snapshots.c.agent == agent, snapshots.c.session == session, snapshots.c.version == version
+    )
+    row = tx.conn.execute(wanted).first()
+    if row is None:
+        raise NotFound(f"session {session!r} has no snapshot {version}; list its snapshots and choose one")
+    return _whole(tx, row)
+
+
+def listed(tx: Tx, agent: str, session: str, *, limit: int = 100, before: int | None = None) -> list[Snapshot]:
+    """Newest first, without their findings."""
+    wanted = _heads(tx).where(snapshots.c.agent == agent, snapshots.c.session == session)
+    if before is not None:
+        wanted = wanted.where(snapshots.c.version < before)
+    rows = tx.conn.execute(wanted.order_by(snapshots.c.version.desc()).limit(limit))
+    return [_head(row) for row in rows]
+
+
+def newest_of(
+    tx: Tx, *, agent: str | None, user: str | None, any_user: bool = False, limit: int = 200
+) -> list[tuple[str, str, int, int, int]]:
+    """(agent, session, version, through, created_at) of the newest snapshots of the sessions in reach, newest first.
+
+    `agent` None reaches over all agents. `user` None means sessions that name no user, unless `any_user`.
+    """
+    mine = [snapshots.c.tenant == tx.tenant]
+    mine += [snapshots.c.agent == only for only in (agent, tx.scope.agent) if only is not None]
+    if not any_user:
+        mine.append(snapshots.c.user.is_not_distinct_from(user))
+    if tx.scope.user is not None:
+        mine.append(snapshots.c.user == tx.scope.user)
+    newest = (
+        sa.select(
+            snapshots.c.agent,
+            snapshots.c.session,
+            sa.func.max(snapshots.c.version).label("version"),
+            sa.func.max(snapshots.c.through).label("through"),
+            sa.func.max(snapshots.c.created_at).label("created_at"),
+        )
+        .where(*mine)
+        .group_by(snapshots.c.agent, snapshots.c.session)
+        .order_by(sa.desc("created_at"), snapshots.c.session)
+        .limit(limit)
+    )
+    return [cast("tuple[str, str, int, int, int]", tuple(row)) for row in tx.conn.execute(newest)]
+
+
+def live(tx: Tx, keys: Sequence[tuple[str, str]]) -> list[Finding]:
+    """Findings of the newest snapshots of these (agent, session) pairs that nothing has closed since, oldest first."""
+    # Agent by agent: a list of pairs would find its rows by no index.
+    by_agent: dict[str, list[str]] = {}
+    for agent, session in keys:
+        by_agent.setdefault(agent, []).append(session)
+    rows: list[Any] = []
+    for agent, named in by_agent.items():
+        for part in _parts(named):
+            rows += tx.conn.execute(
+                sa.select(findings).where(
+                    findings.c.tenant == tx.tenant,
+                    findings.c.agent == agent,
+                    findings.c.session.in_(part),
+                    findings.c.until.is_(None),
+                    findings.c.status.in_(("open", "active")),
+                )
+            ).all()
+    closed = _links_of(tx, [row.id for row in rows])
+    current = [row for row in rows if row.id not in closed]
+    return sorted(_findings(tx, current), key=lambda f: (f.learned_at, f.id))
+
+
+def finding(tx: Tx, id: str) -> Finding:
+    """The finding as it is known now. Raises NotFound when it does not exist in the scope."""
+    newest = (
+        sa.select(findings)
+        .where(findings.c.tenant == tx.tenant, findings.c.id == id)
+        .order_by(findings.c.since.desc())
+        .limit(1)
+    )
+    row = tx.conn.execute(newest).first()
+    if row is None or not tx.scope.admits(row.agent, row.user):
+        raise NotFound(f"finding {id!r} does not exist here; take an id from a search or a snapshot")
+    known = _findings(tx, [row])[0]
+    link = _links_of(tx, [id]).get(id)
+    if link is not None and known.live:
+        known = replace(known, status=link.status, superseded_by=link.superseded_by, reason=link.reason)
+    return known
+
+
+def replaced_by(tx: Tx, id: str) -> list[Finding]:
+    """The findings that this one superseded, oldest first."""
+    own = sa.select(findings.c.id).where(findings.c.tenant == tx.tenant, findings.c.superseded_by == id)
+    theirs = sa.select(links.c.finding).where(links.c.tenant == tx.tenant, links.c.superseded_by == id)
+    ids = sorted({row[0] for row in tx.conn.execute(own.union(theirs))})
+    return sorted((finding(tx, other) for other in ids), key=lambda f: (f.learned_at, f.id))
+
+
+def _check(tx: Tx, snapshot: Snapshot) -> None:
+    last = sa.select(sa.func.max(snapshots.c.version)).where(
+        snapshots.c.tenant == tx.tenant,
+        snapshots.c.agent == snapshot.agent_id,
+        snapshots.c.session == snapshot.session_id,
+    )
+    if (tx.conn.execute(last).scalar() or 0) + 1 != snapshot.version:
+        raise DataLoss(
+            f"snapshot {snapshot.version} does not follow the last one of {snapshot.session_id!r}; consolidate again"
+        )
+    for f in snapshot.findings:
+        inside = [
+            s for s in f.sources if s.session_id != snapshot.session_id or 1 <= s.first <= s.last <= snapshot.through
+        ]
+        if not f.sources or len(inside) < len(f.sources):
+            raise DataLoss(
+                f"finding {f.id!r} has no source inside turns 1 to {snapshot.through}; "
+                "an extractor must cite the turns it read"
+            )
+
+
+def _state(f: Finding | None) -> tuple[object, ...]:
+    return (
+        ()
+        if f is None
+        else (
+            f.text,
+            f.status,
+            f.subject,
+            f.salience,
+            f.pinned,
+            f.valid_from,
+            f.valid_to,
+            f.superseded_by,
+            f.reason,
+            f.sources,
+        )
+    )
+
+
+def _end(tx: Tx, ids: Sequence[str], version: int) -> None:
+    for part in _parts(ids):
+        tx.conn.execute(
+            findings.update()
+            .where(findings.c.tenant == tx.tenant, findings.c.id.in_(part), findings.c.until.is_(None))
+            .values(until=version)
+        )
+
+
+def _finding_row(tx: Tx, f: Finding, snapshot: Snapshot, user: str | None) -> dict[str, object]:
+    return {
+        "tenant": tx.tenant,
+        "id": f.id,
+        "since": snapshot.version,
+        "agent": snapshot.agent_id,
+        "session": snapshot.session_id,
+        "user": user,
+        "kind": f.kind,
+        "text": f.text,
+        "status": f.status,
+        "subject": f.subject,
+        "salience": f.salience,
+        "pinned": f.pinned,
+        "learned_at": f.learned_at,
+        "valid_from": f.valid_from,
+        "valid_to": f.valid_to,
+        "by": f.by,
+        "superseded_by": f.superseded_by,
+        "reason": f.reason,
+    }
+
+
+def _add_sources(tx: Tx, snapshot: Snapshot, changed: Sequence[Finding]) -> None:
+    # A finding keeps the sources it had, also while no snapshot held it, and gains new ones at the end.
+    known: dict[str, tuple[int, int]] = {}
+    for part in _parts([f.id for f in changed]):
+        counted = (
+            sa.select(sources.c.finding, sa.func.count(), sa.func.max(sources.c.n) + 1)
+            .where(sources.c.tenant == tx.tenant, sources.c.finding.in_(part))
+            .group_by(sources.c.finding)
+        )
+        known |= {row[0]: (row[1], row[2]) for row in tx.conn.execute(counted)}
+    rows = [
+        {
+            "tenant": tx.tenant,
+            "finding": f.id,
+            "n": n,
+            "agent": snapshot.agent_id,
+            "session": source.session_id,
+            "first": source.first,
+            "last": source.last,
+            "quote": source.quote,
+            "since": snapshot.version,
+        }
+        for f in changed
+        for held, first in (known.get(f.id, (0, 0)),)
+        for n, source in enumerate(f.sources[held:], first)
+    ]
+    if rows:
+        tx.conn.execute(sa.insert(sources), rows)
+
+
+def _link(tx: Tx, snapshot: Snapshot, made: Sequence[Link]) -> None:
+    rows = [
+        {
+            "tenant": tx.tenant,
+            "finding": link.finding_id,
+            "agent": snapshot.agent_id,
+            "session": snapshot.session_id,
+            "status": link.status,
+            "superseded_by": link.superseded_by,
+            "at": snapshot.created_at,
+            "reason": link.reason,
+        }
+        for link in made
+    ]
+    if rows:
+        key = ["tenant", "finding", "agent", "session"]
+        tx.conn.execute(tx.insert(links).on_conflict_do_nothing(index_elements=key), rows)
+
+
+def _heads(tx: Tx) -> sa.Select[Any]:
+    return cast("sa.Select[Any]", sa.select(snapshots).where(snapshots.c.tenant == tx.tenant))
+
+
+def _head(row: Any) -> Snapshot:
+    return Snapshot(row.session, row.agent, row.version, row.through, row.created_at, row.by, row.summary)
+
+
+def _whole(tx: Tx, row: Any) -> Snapshot:
+    return replace(_head(row), findings=tuple(_as_of(tx, row.agent, row.session, row.version)))
+
+
+def _as_of(tx: Tx, agent: str, session: str, version: int) -> list[Finding]:
+    rows = tx.conn.execute(
+        sa.select(findings).where(
+            findings.c.tenant == tx.tenant,
+            findings.c.agent == agent,
+            findings.c.session == session,
+            findings.c.since <= version,
+            sa.or_(findings.c.until.is_(None), findings.c.until > version),
+        )
+    ).all()
+    return sorted(_findings(tx, rows, version), key=lambda f: (f.learned_at, f.id))
+
+
+def _findings(tx: Tx, rows: Sequence[Any], version: int | None = None) -> list[Finding]:
+    cited: dict[str, list[Source]] = {}
+    for part in _parts([row.id for row in rows]):
+        wanted = sa.select(sources).where(sources.c.tenant == tx.tenant, sources.c.finding.in_(part))
+        if version is not None:
+            wanted = wanted.where(sources.c.since <= version)
+        for row in tx.conn.execute(wanted.order_by(sources.c.finding, sources.c.n)):
+            cited.setdefault(row.finding, []).append(Source(row.session, row.first, row.last, row.quote))
+    return [
+        Finding(
+            id=row.id,
+            kind=cast("FindingKind", row.kind),
+            text=row.text,
+            status=cast("FindingStatus", row.status),
+            learned_at=row.learned_at,
+            sources=tuple(cited.get(row.id, ())),
+            by=row.by,
+            agent_id=row.agent,
+            session_id=row.session,
+            subject=row.subject,
+            salience=row.salience,
+            pinned=row.pinned,
+            valid_from=row.valid_from,
+            valid_to=row.valid_to,
+            superseded_by=row.superseded_by,
+            reason=row.reason,
+        )
+        for row in rows
+    ]
+
+
+def _links_of(tx: Tx, ids: Sequence[str]) -> dict[str, Link]:
+    found: dict[str, Link] = {}
+    for part in _parts(ids):
+        wanted = sa.select(links).where(links.c.tenant == tx.tenant, links.c.finding.in_(part)).order_by(links.c.at)
+        for row in tx.conn.execute(wanted):
+            found.setdefault(row.finding, Link(row.finding, row.status, row.superseded_by, row.reason))
+    return found
+
+
+def _parts(ids: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (ids[start : start + _VARIABLES] for start in range(0, len(ids), _VARIABLES))

@@ -1,0 +1,139 @@
+"""Usage: what was consumed, and what is reserved against the daily caps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import ROUND_CEILING, Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from carryover.core.clock import DAY_MS, day_of
+from carryover.core.errors import OverBudget
+from carryover.core.ids import new_id
+from carryover.core.job import Job
+from carryover.core.usage import Cap, Group, Usage, UsageTotal
+from carryover.store.store import Tx
+from carryover.store.tables import jobs, usages
+
+_NANO = Decimal(10) ** 9
+_SUMS = ("calls", "tokens_in", "tokens_out", "cache_read", "cache_write", "money", "turns_covered", "tokens_saved")
+
+
+def reserve(tx: Tx, job: Job, estimate: Usage, cap: Cap) -> str:
+    """The estimate is held against the tenant's caps of this UTC day; the reservation's id.
+
+    What is settled and what is reserved are added in one write transaction, so no number of workers can pass a
+    cap together. Raises OverBudget, with `until` (the next UTC midnight), when this job would.
+    """
+    today = spent(tx, tx.now).plus(reserved(tx, tx.now))
+    tomorrow = day_of(tx.now) + DAY_MS
+    if cap.tokens is not None and today.tokens + estimate.tokens > cap.tokens:
+        raise _over(job, f"{cap.tokens} tokens", f"{today.tokens} used, {estimate.tokens} needed", tomorrow)
+    if cap.money is not None and today.money + estimate.money > cap.money:
+        raise _over(job, f"${cap.money}", f"${today.money} used, ${estimate.money} needed", tomorrow)
+    return _add(tx, job, estimate, settled=False, saved=False)
+
+
+def record(tx: Tx, job: Job, usage: Usage, *, reservation: str | None = None, saved: bool = True) -> None:
+    """What the job consumed is on the tenant's account, in place of its reservation and on the day of it.
+
+    A job that consumed nothing and covered nothing leaves no row.
+    """
+    mine = (usages.c.tenant == tx.tenant, usages.c.id == reservation)
+    if not any(_values(usage).values()):
+        tx.conn.execute(usages.delete().where(*mine))
+    elif reservation is None:
+        _add(tx, job, usage, settled=True, saved=saved)
+    else:
+        # The row keeps the session it names: an erasure meanwhile has taken the name away.
+        settled = {"settled": True, "saved": saved, "model": usage.model, **_values(usage)}
+        tx.conn.execute(usages.update().where(*mine).values(settled))
+
+
+def spent(tx: Tx, at: int) -> Usage:
+    """Settled usage of the UTC day that `at` lies in."""
+    return _sum(tx, day_of(at), day_of(at) + DAY_MS, settled=True)
+
+
+def reserved(tx: Tx, at: int) -> Usage:
+    """Reservations of that day: of jobs that run now, and of workers that died and may have made their calls."""
+    return _sum(tx, day_of(at), day_of(at) + DAY_MS, settled=False)
+
+
+def totals(tx: Tx, since: int, until: int, group: Group) -> list[UsageTotal]:
+    """Usage of the period that came to something, by group, largest first."""
+    by: dict[Group, sa.Column[Any]] = {"tenant": usages.c.tenant, "agent": usages.c.agent, "job": usages.c.kind}
+    column = by[group]
+    wanted = (
+        sa.select(column, sa.func.count().label("jobs"), sa.func.max(usages.c.model).label("model"), *_summed())
+        .where(
+            usages.c.tenant == tx.tenant, usages.c.at >= since, usages.c.at < until, usages.c.settled, usages.c.saved
+        )
+        .group_by(column)
+        .order_by(sa.func.sum(usages.c.money).desc(), sa.func.count().desc(), column)
+    )
+    if tx.scope.agent is not None:
+        wanted = wanted.where(usages.c.agent == tx.scope.agent)
+    return [UsageTotal(group=row[0], jobs=row[1], usage=_usage(row[2], row[3:])) for row in tx.conn.execute(wanted)]
+
+
+def forget_reservations(tx: Tx, *, before: int) -> None:
+    """Reservations of any tenant that were made before then are gone."""
+    tx.conn.execute(
+        usages.delete().where(usages.c.tenant.is_not(None), usages.c.at < before, usages.c.settled.is_(False))
+    )
+
+
+def waiting(tx: Tx) -> int:
+    """How many jobs wait because they would pass a cap."""
+    wanted = sa.select(sa.func.count()).where(jobs.c.tenant == tx.tenant, jobs.c.waiting)
+    return tx.conn.execute(wanted).scalar_one()
+
+
+def _over(job: Job, cap: str, state: str, until: int) -> OverBudget:
+    return OverBudget(
+        f"{job.kind} of {job.subject!r} would pass the cap of {cap} a day ({state}); "
+        "it waits until midnight UTC or a higher cap",
+        until=until,
+    )
+
+
+def _sum(tx: Tx, since: int, until: int, *, settled: bool) -> Usage:
+    wanted = sa.select(*_summed()).where(
+        usages.c.tenant == tx.tenant, usages.c.at >= since, usages.c.at < until, usages.c.settled == settled
+    )
+    return _usage("", tx.conn.execute(wanted).one())
+
+
+def _summed() -> list[Any]:
+    return [sa.func.coalesce(sa.func.sum(usages.c[name]), 0).label(name) for name in _SUMS]
+
+
+def _usage(model: str, row: Sequence[Any]) -> Usage:
+    values = {name: int(value) for name, value in zip(_SUMS, row, strict=True)}
+    return Usage(model=model, money=Decimal(values.pop("money")) / _NANO, **values)
+
+
+def _add(tx: Tx, job: Job, usage: Usage, *, settled: bool, saved: bool) -> str:
+    id = new_id("use")
+    row = {
+        "tenant": tx.tenant,
+        "id": id,
+        "at": tx.now,
+        "settled": settled,
+        "saved": saved,
+        "kind": job.kind,
+        "agent": job.agent_id,
+        "session": job.session_id,
+        "model": usage.model,
+        **_values(usage),
+    }
+    tx.conn.execute(sa.insert(usages).values(row))
+    return id
+
+
+def _values(usage: Usage) -> dict[str, int]:
+    # Rounded up: what is reserved is never less than what was asked for.
+    billionths = (usage.money * _NANO).to_integral_value(ROUND_CEILING)
+    return {name: getattr(usage, name) for name in _SUMS} | {"money": int(billionths)}

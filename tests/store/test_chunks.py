@@ -1,0 +1,163 @@
+"""Chunks in the table and in the text index: added, found, taken back."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from carryover.core.chunk import Chunk
+from carryover.core.scope import Scope
+from carryover.store import chunks, vectors
+from carryover.store.chunks import Corpus, Watermark
+from carryover.store.dialect import Bounds
+from carryover.store.store import Store, Tx
+
+
+def chunk(terms: str, **more: Any) -> Chunk:
+    given: dict[str, Any] = {
+        "n": 0, "kind": "turn", "ref": "t", "agent_id": "ada", "session_id": "s1", "user_id": "u1", "first": 1,
+        "last": 1, "part": 0, "role": "user", "name": None, "text": terms, "created_at": 1000, "terms": terms,
+    }  # fmt: skip
+    return Chunk(**{**given, **more})
+
+
+def found(tx: Tx, *terms: str, **bounds: Any) -> list[int]:
+    return [n for n, _ in tx.dialect.matching(tx.conn, tx.tenant, terms, Bounds(**bounds), 100)]
+
+
+def test_chunks_come_back_as_they_were_added(store: Store, scope: Scope) -> None:
+    with store.write(scope) as tx:
+        first, second = chunk("red fox", name="Nora", parts=2), chunk("blue 東京", part=1, parts=2, user_id=None)
+        added = chunks.add(tx, [first, second])
+        assert chunks.add(tx, []) == []
+    with store.read(scope) as tx:
+        assert chunks.by_n(tx, [c.n for c in added]) == {c.n: c for c in added}
+        assert chunks.of_session(tx, "ada", "s1") == added
+        assert chunks.by_n(tx, [999]) == {}
+        assert chunks.corpus(tx) == Corpus(2, 4)
+    with store.read(Scope("other")) as tx:
+        assert chunks.by_n(tx, [c.n for c in added]) == {}
+        assert chunks.corpus(tx) == Corpus(0, 0)
+
+
+def test_any_term_matches_and_rare_ones_weigh_more(store: Store, scope: Scope) -> None:
+    with store.write(scope) as tx:
+        common = [c.n for c in chunks.add(tx, [chunk("fox runs") for _ in range(20)])]
+        (rare,) = [c.n for c in chunks.add(tx, [chunk("fox sleeps")])]
+        best = tx.dialect.matching(tx.conn, tx.tenant, ["fox", "sleeps", "unheard"], Bounds(), 5)
+        assert best[0][0] == rare
+        assert best[0][1] > best[1][1]
+        # Equals come newest first, so that a cut takes the newest.
+        assert [n for n, _ in best[1:]] == common[::-1][:4]
+        assert found(tx) == []
+        assert found(tx, "unheard") == []
+
+
+def test_frequencies_are_the_tenants_own(store: Store, scope: Scope) -> None:
+    for tenant, count in (("acme", 3), ("other", 7)):
+        with store.write(Scope(tenant)) as tx:
+            chunks.add(tx, [chunk("fox fox runs") for _ in range(count)])
+    with store.read(scope) as tx:
+        assert tx.dialect.frequency(tx.conn, tx.tenant, ["fox", "runs", "none"]) == {"fox": 3, "runs": 3, "none": 0}
+
+
+@pytest.mark.parametrize("term", ["AND", "NEAR", '"', "*", "a:b", "(", "😀", "東京", "ada", "turn", "-", "x" * 300])
+def test_any_term_is_legal_and_matches_itself_alone(store: Store, scope: Scope, term: str) -> None:
+    with store.write(scope) as tx:
+        (mine,) = chunks.add(tx, [chunk(f"before {term} after")])
+        chunks.add(tx, [chunk("before after"), chunk(term + "x")])
+        assert found(tx, term) == [mine.n]
+        assert found(tx, term, agent="ada", user="u1", session="s1", kinds=("turn",)) == [mine.n]
+
+
+def test_bounds_hold_inside_the_index(store: Store, scope: Scope) -> None:
+    variants: list[dict[str, Any]] = [
+        {}, {"agent_id": "bob"}, {"user_id": "u2"}, {"user_id": None}, {"session_id": "s2"}, {"kind": "fact"},
+        {"created_at": 2000},
+    ]  # fmt: skip
+    with store.write(scope) as tx:
+        n = [c.n for c in chunks.add(tx, [chunk("fox", **variant) for variant in variants])]
+        assert sorted(found(tx, "fox")) == n
+        assert found(tx, "fox", agent="bob") == [n[1]]
+        assert found(tx, "fox", user="u2") == [n[2]]
+        assert found(tx, "fox", session="s2") == [n[4]]
+        assert found(tx, "fox", kinds=("fact", "task")) == [n[5]]
+        assert found(tx, "fox", since=1001) == [n[6]]
+        assert n[6] not in found(tx, "fox", before=2000)
+        assert len(found(tx, "fox", before=2000)) == 6
+        assert found(tx, "fox", agent="nobody") == []
+        assert found(tx, "fox", agent="bob", user="u2") == []
+    with store.read(Scope("other")) as tx:
+        assert found(tx, "fox") == []
+        assert found(tx, "fox", since=0) == []
+
+
+def test_the_turns_around_are_of_the_same_session(store: Store, scope: Scope) -> None:
+    with store.write(scope) as tx:
+        mine = chunks.add(tx, [chunk("w", first=seq, last=seq) for seq in range(1, 10)])
+        chunks.add(tx, [chunk("w", first=5, last=5, session_id="s2"), chunk("w", first=5, last=5, agent_id="bob")])
+        chunks.add(tx, [chunk("w", first=6, last=6, part=1, parts=2)])
+        finding = chunks.add(tx, [chunk("w", kind="fact", first=1, last=2)])[0]
+        assert sorted(c.first for c in chunks.around(tx, [mine[4].n], 2)) == [3, 4, 5, 6, 7]
+        assert sorted(c.first for c in chunks.around(tx, [finding.n], 2)) == [1, 2, 3, 4]
+        assert chunks.around(tx, [], 2) == []
+    with store.read(Scope("other")) as tx:
+        assert chunks.around(tx, [mine[4].n], 2) == []
+
+
+def test_removal_takes_back_exactly_what_was_added(store: Store, scope: Scope) -> None:
+    with store.write(scope) as tx:
+        kept, gone = chunks.add(tx, [chunk("fox runs"), chunk("fox sleeps")])
+        vectors.add(tx, "space", [(kept.n, [1.0, 0.0]), (gone.n, [0.0, 1.0])])
+        assert chunks.remove(tx, [gone]) == 1
+        assert chunks.remove(tx, []) == 0
+        assert found(tx, "fox", "sleeps") == [kept.n]
+        assert tx.dialect.frequency(tx.conn, tx.tenant, ["fox", "sleeps"]) == {"fox": 1, "sleeps": 0}
+        assert chunks.corpus(tx) == Corpus(1, 2)
+        assert chunks.of_session(tx, "ada", "s1") == [kept]
+
+
+def test_erasing_a_session_leaves_the_others(store: Store, scope: Scope) -> None:
+    with store.write(scope) as tx:
+        chunks.add(tx, [chunk("fox", session_id="gone"), chunk("fox", session_id="gone", kind="fact")])
+        other = chunks.add(tx, [chunk("fox")])[0]
+        assert chunks.erase(tx, "ada", "gone") == {"chunks": 2, "vectors": 0}
+        assert chunks.erase(tx, "ada", "gone") == {"chunks": 0, "vectors": 0}
+        assert found(tx, "fox") == [other.n]
+        assert chunks.erase(tx, "bob", "s1") == {"chunks": 0, "vectors": 0}
+    with store.write(Scope("other")) as tx:
+        assert chunks.erase(tx, "ada", "s1") == {"chunks": 0, "vectors": 0}
+    with store.read(scope) as tx:
+        assert found(tx, "fox") == [other.n]
+
+
+def test_unembedded_are_those_without_a_vector_in_the_space(store: Store, scope: Scope) -> None:
+    with store.write(scope) as tx:
+        added = chunks.add(tx, [chunk(f"w{i}") for i in range(5)])
+        vectors.add(tx, "one", [(c.n, [1.0]) for c in added[:3]])
+        assert chunks.unembedded(tx, "one", 10) == added[3:]
+        assert chunks.unembedded(tx, "two", 2) == added[:2]
+    with store.read(Scope("other")) as tx:
+        assert chunks.unembedded(tx, "one", 10) == []
+
+
+def test_the_watermark_is_where_it_was_put(store: Store, scope: Scope) -> None:
+    with store.write(scope) as tx:
+        assert chunks.watermark(tx, "ada", "s1") == Watermark(0, 0)
+        chunks.mark(tx, "ada", "s1", Watermark(5, 1))
+        chunks.mark(tx, "ada", "s1", Watermark(9, 2))
+        assert chunks.watermark(tx, "ada", "s1") == Watermark(9, 2)
+        assert chunks.watermark(tx, "bob", "s1") == Watermark(0, 0)
+    with store.read(Scope("other")) as tx:
+        assert chunks.watermark(tx, "ada", "s1") == Watermark(0, 0)
+
+
+def test_what_is_rolled_back_was_never_indexed(store: Store, scope: Scope) -> None:
+    with suppress(RuntimeError), store.write(scope) as tx:
+        chunks.add(tx, [chunk("fox")])
+        raise RuntimeError
+    with store.read(scope) as tx:
+        assert found(tx, "fox") == []
+        assert chunks.corpus(tx) == Corpus(0, 0)

@@ -1,0 +1,191 @@
+"""Erasure: no row of any table still names the session, but the event that says it is gone."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from carryover.core.chunk import Chunk
+from carryover.core.errors import NotFound
+from carryover.core.job import Job
+from carryover.core.scope import Scope
+from carryover.core.session import Draft, Source
+from carryover.core.snapshot import Finding, Snapshot
+from carryover.core.usage import Cap, Usage
+from carryover.jobs.derivation import Derivation
+from carryover.jobs.run import run
+from carryover.log import lifecycle
+from carryover.store import chunks, erasure, events, keys, queue, snapshots, usages, vectors
+from carryover.store.chunks import Watermark
+from carryover.store.snapshots import Link
+from carryover.store.store import Store
+from carryover.store.tables import metadata
+from logbook import Book
+
+ACME = Scope("acme")
+SPACE = "fake:2"
+
+
+@pytest.fixture
+def book(store: Store) -> Book:
+    return Book(store)
+
+
+def fill(book: Book, session: str, closes: str | None = None) -> None:
+    """Something about the session in every table that can hold it."""
+    book.append(
+        session,
+        Draft("user", f"words of {session}", idempotency_key="k"),
+        f"more of {session}",
+        metadata={"about": session},
+        user_id="ana",
+    )
+    source = (Source(session, 1, 1, f"words of {session}"),)
+    found = Finding(f"f-{session}", "fact", f"known from {session}", "active", 1, source, "rules", "default", session)
+    links = () if closes is None else (Link(f"f-{closes}", "superseded", f"f-{session}", f"{session} knew better"),)
+    with book.store.write(book.scope) as tx:
+        snapshot = Snapshot(session, "default", 1, 2, tx.now, "rules", f"summary of {session}", (found,))
+        snapshots.add(tx, snapshot, user="ana", links_made=links)
+        made = chunks.add(
+            tx,
+            [
+                Chunk(
+                    0,
+                    "turn",
+                    f"{session}/1",
+                    "default",
+                    session,
+                    "ana",
+                    1,
+                    1,
+                    0,
+                    "user",
+                    None,
+                    f"words of {session}",
+                    tx.now,
+                    terms=f"word {session.replace('-', '')}",
+                ),
+            ],
+        )
+        vectors.add(tx, SPACE, [(made[0].n, [1.0, 0.0])])
+        chunks.mark(tx, "default", session, Watermark(2, 1))
+        usages.record(tx, Job("acme", "consolidate", f"default/{session}", 0, 1), Usage("fake", 1, 5, money=Decimal(1)))
+    lifecycle.set_ttl(book.store, book.scope, "default", session, 1000)
+
+
+def rows_naming(store: Store, word: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    with store.engine.connect() as conn:
+        for table in metadata.sorted_tables:
+            named = [row for row in conn.execute(sa.select(table)) if any(word in str(value) for value in row)]
+            if named:
+                found[table.name] = len(named)
+    return found
+
+
+def everything(store: Store) -> dict[str, list[Any]]:
+    with store.engine.connect() as conn:
+        return {table.name: sorted(map(repr, conn.execute(sa.select(table)))) for table in metadata.sorted_tables}
+
+
+def test_the_test_fills_every_table_that_erasure_must_empty(book: Book) -> None:
+    fill(book, "earlier")
+    fill(book, "doomed", closes="earlier")
+    held_elsewhere = {"counters", "keys", "vectors"}
+    assert set(rows_naming(book.store, "doomed")) == {table.name for table in metadata.sorted_tables} - held_elsewhere
+
+
+def test_nothing_of_the_session_is_left_but_what_says_so(book: Book) -> None:
+    fill(book, "earlier")
+    before = everything(book.store)
+    fill(book, "doomed", closes="earlier")
+    receipt = lifecycle.delete(book.store, ACME, "default", "doomed")
+    assert rows_naming(book.store, "doomed") == {"events": 1}
+    assert receipt.counts == {
+        "chunks": 1, "vectors": 1, "sources": 1, "links": 1, "findings": 1, "snapshots": 1, "watermarks": 1,
+        "events": 2, "bodies": 2, "turns": 2, "sessions": 1, "jobs": 3, "usages": 1,
+    }  # fmt: skip
+    after = everything(book.store)
+    for name in set(before) - {"events", "usages", "counters"}:
+        assert after[name] == before[name], name
+    with book.store.read(ACME) as tx:
+        assert snapshots.finding(tx, "f-earlier").live  # what the erased session closed is open again
+        assert usages.spent(tx, tx.now).money == 2  # paid is paid
+        assert tx.dialect.matching(tx.conn, "acme", ["doomed"], vectors.Bounds(), 9) == []
+        assert len(tx.dialect.matching(tx.conn, "acme", ["word"], vectors.Bounds(), 9)) == 1
+        (event,) = events.newest(tx, "default", events.Filter(session="doomed"), limit=9)
+        assert (event.action, event.user_id, event.detail) == ("delete", "ana", {"turns": 2})
+
+
+def test_an_erased_session_does_not_close_others_and_is_not_closed_by_them(book: Book) -> None:
+    fill(book, "doomed")
+    fill(book, "later", closes="doomed")
+    lifecycle.delete(book.store, ACME, "default", "doomed")
+    assert rows_naming(book.store, "doomed") == {"events": 1}
+    with book.store.read(ACME) as tx:
+        assert [f.id for f in snapshots.live(tx, [("default", "later")])] == ["f-later"]
+
+
+def test_erasing_again_finds_nothing(book: Book) -> None:
+    fill(book, "doomed")
+    lifecycle.delete(book.store, ACME, "default", "doomed")
+    before = everything(book.store)
+    with book.store.write(ACME) as tx:
+        assert set(erasure.erase(tx, "default", "doomed").values()) == {1, 0}  # its own delete event is all there is
+        assert set(erasure.erase(tx, "default", "doomed").values()) == {0}
+    with pytest.raises(NotFound):
+        lifecycle.delete(book.store, ACME, "default", "doomed")
+    assert {name for name, rows in everything(book.store).items() if rows != before[name]} <= {"events", "counters"}
+
+
+def test_another_tenant_and_another_agent_keep_their_session_of_that_name(book: Book) -> None:
+    for about, scope in (("default", Scope("zeta")), ("other", ACME)):
+        book.append("doomed", "mine", scope=scope, agent_id=about)
+    fill(book, "doomed")
+    lifecycle.delete(book.store, ACME, "default", "doomed")
+    assert [turn.content for turn in book.turns("doomed", "other")] == ["mine"]
+    assert Book(book.store, scope=Scope("zeta")).session("doomed").version == 1
+
+
+def test_an_erased_session_begins_anew(book: Book) -> None:
+    fill(book, "doomed")
+    lifecycle.delete(book.store, ACME, "default", "doomed")
+    again = book.append("doomed", Draft("user", "other words", idempotency_key="k"))
+    assert (again.version, again.saved) == (1, True)
+    assert book.session("doomed").user_id is None
+
+
+def test_a_worker_that_was_at_it_brings_nothing_back(book: Book, clock: Any) -> None:
+    book.append("doomed", "one")
+    clock.pass_(book.limits.idle_ms)
+    with book.store.write(ACME) as tx:
+        job = queue.claim(tx, ["consolidate"], lease_ms=60_000)
+    assert job is not None
+
+    def think(work: int) -> tuple[str, Usage]:
+        lifecycle.delete(book.store, ACME, "default", "doomed")
+        return "made", Usage("fake", 1, 5, money=Decimal(1))
+
+    derivation = Derivation(
+        "consolidate",
+        lambda tx, job: 1,
+        think,
+        lambda tx, job, work, made: pytest.fail("saved"),
+        lambda work: Usage("fake", 1, 9, money=Decimal(2)),
+    )
+    with pytest.raises(Exception, match="this result was dropped"):
+        run(book.store, job, derivation, Cap())
+    assert rows_naming(book.store, "doomed") == {"events": 1}
+    with book.store.read(ACME) as tx:
+        assert (usages.spent(tx, tx.now).money, usages.reserved(tx, tx.now).money) == (1, 0)
+
+
+def test_keys_are_no_part_of_a_session(book: Book) -> None:
+    with book.store.write(ACME) as tx:
+        keys.create(tx, label="doomed")
+    fill(book, "doomed")
+    lifecycle.delete(book.store, ACME, "default", "doomed")
+    assert rows_naming(book.store, "doomed") == {"events": 1, "keys": 1}
