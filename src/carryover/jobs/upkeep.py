@@ -1,0 +1,26 @@
+"""What has to be done from time to time, whoever's it is. Running it twice is running it once."""
+
+from __future__ import annotations
+
+import logging
+
+from carryover.core.clock import DAY_MS
+from carryover.core.errors import StoreUnavailable
+from carryover.core.scope import Scope
+from carryover.store import queue, usages
+from carryover.store.store import Store
+
+STALE_MS = 2 * DAY_MS
+
+
+def upkeep(store: Store) -> None:
+    """Jobs that waited for a cap look again (it may have been raised), and old reservations of dead workers are gone.
+
+    A reservation counts against the caps of its own day only, so after two days it has no effect any more.
+    """
+    try:
+        with store.write(Scope("")) as tx:
+            queue.release(tx)
+            usages.forget_reservations(tx, before=tx.now - STALE_MS)
+    except StoreUnavailable as away:
+        logging.getLogger(__name__).warning("upkeep was put off: %s", away)
