@@ -1,0 +1,106 @@
+"""The life of a session after it is opened: hold, close, time to live, delete."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from carryover.core.errors import Invalid
+from carryover.core.event import Action
+from carryover.core.job import Job, subject_of
+from carryover.core.scope import Scope
+from carryover.core.session import Receipt, Session
+from carryover.core.usage import Usage
+from carryover.jobs.derivation import Derivation
+from carryover.store import erasure, events, queue, sessions
+from carryover.store.sessions import Head
+from carryover.store.store import Store, Tx
+
+LONGEST_HOLD_S = 30 * 86_400
+LONGEST_TTL_S = 100 * 366 * 86_400
+
+
+def close(store: Store, scope: Scope, agent_id: str, session_id: str) -> Session:
+    """The conversation is over: its consolidation is due now. Closing twice is closing once. Raises NotFound."""
+    scope.require("write")
+    with store.write(scope) as tx:
+        head = sessions.get(tx, agent_id, session_id)
+        if head.closed_at is None:
+            head = replace(head, closed_at=tx.now, active_until=tx.now, updated_at=tx.now)
+            sessions.put(tx, [head])
+            events.add(tx, [("close", agent_id, session_id, head.user, {"version": head.version})])
+            queue.arm(tx, [("consolidate", subject_of(agent_id, session_id), tx.now)])
+        return sessions.shown(head, tx.now)
+
+
+def hold(store: Store, scope: Scope, agent_id: str, session_id: str, seconds: int) -> Session:
+    """No consolidation before `seconds` have passed, unless a later append or close says otherwise.
+
+    Raises NotFound, or Invalid for a hold of less than a second or more than 30 days.
+    """
+    scope.require("write")
+    if not 1 <= seconds <= LONGEST_HOLD_S:
+        raise Invalid(f"seconds is {seconds}; use 1 to {LONGEST_HOLD_S}", field="seconds")
+    with store.write(scope) as tx:
+        head = sessions.get(tx, agent_id, session_id)
+        until = tx.now + seconds * 1000
+        head = replace(head, active_until=until)
+        sessions.put(tx, [head])
+        events.add(tx, [("hold", agent_id, session_id, head.user, {"seconds": seconds})])
+        queue.postpone(tx, "consolidate", subject_of(agent_id, session_id), until)
+        return sessions.shown(head, tx.now)
+
+
+def set_ttl(store: Store, scope: Scope, agent_id: str, session_id: str, seconds: int | None) -> Session:
+    """The session erases itself `seconds` after its last append (None: never); counted from now until then.
+
+    Raises NotFound, or Invalid for less than a second or more than 100 years.
+    """
+    scope.require("write")
+    if seconds is not None and not 1 <= seconds <= LONGEST_TTL_S:
+        raise Invalid(f"seconds is {seconds}; use 1 to {LONGEST_TTL_S}, or null for never", field="seconds")
+    with store.write(scope) as tx:
+        head = sessions.get(tx, agent_id, session_id)
+        expires_at = None if seconds is None else tx.now + seconds * 1000
+        head = replace(head, ttl_s=seconds, expires_at=expires_at)
+        sessions.put(tx, [head])
+        if expires_at is not None:
+            queue.arm(tx, [("expire", subject_of(agent_id, session_id), expires_at)])
+        return sessions.shown(head, tx.now)
+
+
+def delete(store: Store, scope: Scope, agent_id: str, session_id: str) -> Receipt:
+    """The session and everything derived from it is gone; only the event that says so stays. Raises NotFound."""
+    scope.require("write")
+    with store.write(scope) as tx:
+        head = sessions.get(tx, agent_id, session_id)
+        return Receipt(agent_id, session_id, tx.now, _erase(tx, head, "delete"))
+
+
+def expiry() -> Derivation[int, None]:
+    """The job that erases a session whose time to live has passed."""
+    return Derivation(kind="expire", load=_expired, think=_nothing_to_think, save=_expire)
+
+
+def _expired(tx: Tx, job: Job) -> int | None:
+    head = sessions.find(tx, [(job.agent_id, job.session_id)]).get((job.agent_id, job.session_id))
+    # A clock that was set back since the job was claimed does not take its due time back.
+    now = max(tx.now, job.due)
+    return head.version if head and head.expires_at is not None and head.expires_at <= now else None
+
+
+def _nothing_to_think(_: int) -> tuple[None, Usage]:
+    return None, Usage()
+
+
+def _expire(tx: Tx, job: Job, _version: int, _made: None) -> None:
+    # An append between load and here has moved the expiry and armed the job again: then nothing is erased.
+    if _expired(tx, job) is None:
+        return
+    _erase(tx, sessions.get(tx, job.agent_id, job.session_id), "expire")
+
+
+def _erase(tx: Tx, head: Head, action: Action) -> dict[str, int]:
+    newest = events.last_id(tx, head.agent)
+    counts = erasure.erase(tx, head.agent, head.session)
+    events.add(tx, [(action, head.agent, head.session, head.user, {"turns": head.version})], above=newest)
+    return counts
