@@ -1,0 +1,183 @@
+"""Consolidation: the turns since the last snapshot become the next one.
+
+A session in conversation is never consolidated: its job is not due, and where an append raced the claim the job is
+armed again and makes nothing. To consolidate at once, `ask` ends the conversation as of now (the next append
+resumes it) and arms the same job, so that there is still one row, one lease and one snapshot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from carryover.core.ids import new_id
+from carryover.core.job import Job, subject_of
+from carryover.core.ports import Extractor
+from carryover.core.scope import Scope
+from carryover.core.session import Session, Turn
+from carryover.core.snapshot import Finding, Snapshot, nothing
+from carryover.core.text import estimate_tokens
+from carryover.core.usage import Usage
+from carryover.jobs.derivation import Derivation
+from carryover.memory.merge import Merged, merge
+from carryover.store import events, queue, sessions, snapshots, turns
+from carryover.store.sessions import Head
+from carryover.store.snapshots import Link
+from carryover.store.store import Store, Tx
+
+KIND = "consolidate"
+MOST_TURNS = 2_000  # of one run; the job arms itself again for the rest
+MOST_TOKENS = 400_000
+PAGE_TURNS = 100
+OTHER_SESSIONS = 50  # the newest ones of the same user, whose findings these turns may close
+OTHER_FINDINGS = 300
+SUMMARY_CHARS = 700
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run has to think about; without turns the session is in conversation, and there is nothing to think."""
+
+    head: Head
+    turns: tuple[Turn, ...]
+    last: Snapshot
+    others: tuple[Finding, ...]
+    now: int
+
+    @property
+    def live(self) -> tuple[Finding, ...]:
+        return (*self.others, *(finding for finding in self.last.findings if finding.live))
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The next snapshot, and which findings of other sessions it closes."""
+
+    snapshot: Snapshot
+    links: tuple[Link, ...]
+
+
+def consolidation(extractor: Extractor) -> Derivation[Work, Made | None]:
+    """The job that keeps memory up with the log. What an extractor raises goes through: the job is tried again."""
+    return Derivation(
+        kind=KIND,
+        load=_load,
+        think=partial(_think, extractor),
+        save=_save,
+        estimate=partial(_estimate, extractor),
+    )
+
+
+def ask(store: Store, scope: Scope, agent_id: str, session_id: str) -> Session:
+    """The session's consolidation is due now, whether it is in conversation, held, or its last try failed.
+
+    A worker then makes it, or whoever asked runs it with `Worker.run_one(["consolidate"], tenant=...,
+    subject=subject_of(agent_id, session_id))`. Raises Forbidden or NotFound.
+    """
+    scope.require("write")
+    with store.write(scope) as tx:
+        head = sessions.get(tx, agent_id, session_id)
+        head = replace(head, active_until=min(head.active_until, tx.now))
+        sessions.put(tx, [head])
+        queue.arm(tx, [(KIND, subject_of(agent_id, session_id), tx.now)])
+        return sessions.shown(head, tx.now)
+
+
+def _load(tx: Tx, job: Job) -> Work | None:
+    head = sessions.find(tx, [(job.agent_id, job.session_id)]).get((job.agent_id, job.session_id))
+    if head is None:
+        return None
+    if _in_conversation(head, tx.now):
+        return Work(head, (), nothing(head.agent, head.session), (), tx.now)
+    last = snapshots.latest(tx, head.agent, head.session) or nothing(head.agent, head.session)
+    new = _since(tx, head, last.through)
+    return Work(head, new, last, _others(tx, head), tx.now) if new else None
+
+
+def _in_conversation(head: Head, now: int) -> bool:
+    return head.closed_at is None and head.active_until > now
+
+
+def _since(tx: Tx, head: Head, through: int) -> tuple[Turn, ...]:
+    found: list[Turn] = []
+    tokens = 0
+    while len(found) < MOST_TURNS and tokens < MOST_TOKENS:
+        page = turns.after(tx, head.agent, head.session, through, min(PAGE_TURNS, MOST_TURNS - len(found)))
+        if not page:
+            break
+        found += page
+        tokens += sum(turn.tokens for turn in page)
+        through = page[-1].seq
+    return tuple(found)
+
+
+def _others(tx: Tx, head: Head) -> tuple[Finding, ...]:
+    """Live findings of the same user's other sessions; where none is named, of the agent's that name none."""
+    agent = head.agent if head.user is None else None
+    newest = snapshots.newest_of(tx, agent=agent, user=head.user, limit=OTHER_SESSIONS + 1)
+    keys = [(row[0], row[1]) for row in newest if (row[0], row[1]) != (head.agent, head.session)]
+    return tuple(snapshots.live(tx, keys[:OTHER_SESSIONS])[-OTHER_FINDINGS:])
+
+
+def _estimate(extractor: Extractor, work: Work) -> Usage:
+    return extractor.estimate(work.turns, work.live) if work.turns else Usage()
+
+
+def _think(extractor: Extractor, work: Work) -> tuple[Made | None, Usage]:
+    if not work.turns:
+        return None, Usage()
+    extraction, usage = extractor.extract(work.turns, work.live)
+    merged: Merged = merge(
+        work.last,
+        work.others,
+        extraction,
+        work.turns,
+        now=work.now,
+        new_id=lambda: new_id("f"),
+    )
+    snapshot = Snapshot(
+        session_id=work.head.session,
+        agent_id=work.head.agent,
+        version=work.last.version + 1,
+        through=work.turns[-1].seq,
+        created_at=work.now,
+        by=extraction.by,
+        summary=_summary(work.last.summary, extraction.summary),
+        findings=tuple(merged.findings),
+    )
+    covered = sum(turn.tokens for turn in work.turns)
+    saved = covered - (_tokens(snapshot) - _tokens(work.last))
+    return Made(snapshot, tuple(merged.links)), replace(usage, turns_covered=len(work.turns), tokens_saved=saved)
+
+
+def _save(tx: Tx, job: Job, work: Work, made: Made | None) -> None:
+    # Erasing a session takes its jobs too: then the lease was lost before this, and nothing is saved.
+    head = sessions.get(tx, job.agent_id, job.session_id)
+    if made is not None:
+        snapshot = replace(made.snapshot, created_at=tx.now)
+        snapshots.add(tx, snapshot, user=head.user, links_made=made.links)
+        detail = {
+            "version": snapshot.version,
+            "through": snapshot.through,
+            "findings": len(snapshot.findings),
+            "by": snapshot.by,
+        }
+        events.add(tx, [(KIND, head.agent, head.session, head.user, detail)])
+        queue.arm(tx, [("index", job.subject, tx.now)], push=False)
+    if made is None or made.snapshot.through < work.head.version:
+        due = head.active_until if _in_conversation(head, tx.now) else tx.now
+        queue.arm(tx, [(KIND, job.subject, due)])
+
+
+def _tokens(snapshot: Snapshot) -> int:
+    return estimate_tokens("\n".join((snapshot.summary, *(finding.text for finding in snapshot.findings))))
+
+
+def _summary(before: str, new: str) -> str:
+    """Both in order, shortened from the front: where the session stands now counts most."""
+    if not new or not before or new.startswith(before):
+        return new or before
+    joined = f"{before} {new}"
+    while len(joined) > SUMMARY_CHARS and ". " in joined[: -len(new)]:
+        joined = joined.partition(". ")[2]
+    return joined if len(joined) <= SUMMARY_CHARS else new

@@ -1,0 +1,204 @@
+"""Merging: the findings of a new snapshot, out of those of the last one and what an extractor proposes.
+
+A statement replaces an earlier one only where both have the same kind and the same subject; every change says why,
+with the turn that brought it, and the older states stay in the snapshots before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from carryover.core.session import Source, Turn
+from carryover.core.snapshot import Closed, Extraction, Finding, FindingKind, FindingStatus, Found, Snapshot
+from carryover.memory.ground import atoms
+from carryover.memory.speech import normal, shorten
+from carryover.memory.words import content
+from carryover.store.snapshots import Link
+
+MOST_LIVE = 400  # live findings that a session keeps
+MOST_SOURCES = 5  # of one finding; a statement repeated more often than that gains nothing
+
+_FIRST: dict[FindingKind, FindingStatus] = {"decision": "active", "fact": "active", "task": "open"}
+_LAST: dict[FindingKind, FindingStatus] = {"decision": "superseded", "fact": "superseded", "task": "done"}
+_NEGATION = re.compile(r"\b(?:not|never|no|without|stop|avoid|none)\b|n['’]t\b", re.IGNORECASE)
+_LONGEST_REASON = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """All live findings of the session and those that ended in this version; `links` end findings of other sessions."""
+
+    findings: tuple[Finding, ...]
+    links: tuple[Link, ...]
+
+
+def merge(
+    last: Snapshot,
+    others: Sequence[Finding],
+    extraction: Extraction,
+    turns: Sequence[Turn],
+    *,
+    now: int,
+    new_id: Callable[[], str],
+) -> Merged:
+    """The findings of the snapshot that follows `last`, in order of time; the same input gives the same output.
+
+    `others` are live findings of the other sessions that this one may continue: they are never changed, only
+    linked as ended. What ended in `last` leaves; live findings beyond `MOST_LIVE` leave by least salience, standing
+    instructions and open tasks after all others.
+    """
+    said = {turn.seq: min(turn.created_at, now) for turn in turns}
+    state = _State(last.agent_id, last.session_id, extraction.by, said, now, new_id)
+    for finding in last.findings:
+        if finding.live:
+            state.keep(finding)
+    for finding in others:
+        state.others.setdefault(finding.id, finding)
+    steps: list[tuple[int, int, int, Found | Closed]] = [
+        *((found.last, 0, n, found) for n, found in enumerate(extraction.found)),
+        *((closed.last, 1, n, closed) for n, closed in enumerate(extraction.closed)),
+    ]
+    for _, _, n, step in sorted(steps, key=lambda step: step[:3]):
+        if isinstance(step, Found):
+            state.add(n, step)
+        else:
+            state.close(step)
+    return Merged(_bounded(state.findings.values()), tuple(state.links.values()))
+
+
+@dataclass(slots=True)
+class _State:
+    """The merge under way: `placed` maps places in the extraction to ids."""
+
+    agent_id: str
+    session_id: str
+    by: str
+    said: dict[int, int]
+    now: int
+    new_id: Callable[[], str]
+    findings: dict[str, Finding] = field(default_factory=dict[str, Finding])
+    others: dict[str, Finding] = field(default_factory=dict[str, Finding])
+    links: dict[str, Link] = field(default_factory=dict[str, Link])
+    placed: dict[int, str] = field(default_factory=dict[int, str])
+
+    def keep(self, finding: Finding) -> None:
+        self.findings[finding.id] = finding
+
+    def add(self, n: int, found: Found) -> None:
+        """`found` is a source more of a finding that says the same, or a new finding that ends what it replaces."""
+        source = Source(self.session_id, found.first, found.last, found.quote)
+        twin = next((f for f in self.findings.values() if f.live and same(found, f)), None)
+        if twin is not None:
+            self.placed[n] = twin.id
+            known = source in twin.sources or len(twin.sources) >= MOST_SOURCES
+            sources = twin.sources if known else (*twin.sources, source)
+            self.keep(replace(twin, sources=sources, pinned=twin.pinned or found.pinned))
+            return
+        finding = self._new(found, source)
+        self.placed[n] = finding.id
+        self.keep(self._against_others(finding, found))
+        for older in [f for f in self.findings.values() if f.live and _replaces(finding, f)]:
+            self._end(older, "superseded", finding, _reason(found.last, found.quote))
+
+    def close(self, closed: Closed) -> None:
+        """The finding that `closed` names is ended, here or by a link; one that is unknown or ended stays as it is."""
+        id = closed.finding_id or (self.placed.get(closed.found, "") if closed.found is not None else "")
+        by = self.findings.get(self.placed.get(closed.replaced_by, "")) if closed.replaced_by is not None else None
+        reason = closed.reason or _reason(closed.last, closed.quote)
+        target = self.findings.get(id)
+        if target is not None and target.live and target is not by:
+            self._end(target, _LAST[target.kind], by, reason, at=self.said.get(closed.last, self.now))
+        elif id in self.others:
+            self._link(self.others[id], by, reason)
+
+    def _new(self, found: Found, source: Source) -> Finding:
+        return Finding(
+            id=self.new_id(),
+            kind=found.kind,
+            text=found.text,
+            status=_FIRST[found.kind],
+            learned_at=self.said.get(found.last, self.now),
+            sources=(source,),
+            by=self.by,
+            agent_id=self.agent_id,
+            session_id=self.session_id,
+            subject=found.subject,
+            salience=found.salience,
+            pinned=found.pinned,
+            valid_from=found.valid_from,
+        )
+
+    def _against_others(self, finding: Finding, found: Found) -> Finding:
+        """`finding`, ended at once where another session knows better by now; what it ends there is linked."""
+        for other in [f for f in self.others.values() if f.id not in self.links]:
+            if same(found, other):
+                self._link(other, finding, f"said again in {_reason(found.last, found.quote)}")
+                finding = replace(finding, pinned=finding.pinned or other.pinned)
+            elif _replaces(finding, other):
+                self._link(other, finding, _reason(found.last, found.quote))
+            elif _replaces(other, finding) and other.learned_at > finding.learned_at:
+                reason = f"session {other.session_id!r} says otherwise later: {shorten(other.text, _LONGEST_REASON)}"
+                finding = replace(finding, status="superseded", superseded_by=other.id, reason=reason)
+        return finding
+
+    def _end(self, f: Finding, status: FindingStatus, by: Finding | None, reason: str, at: int | None = None) -> None:
+        until = (by.valid_from or by.learned_at) if by else at
+        self.keep(replace(f, status=status, superseded_by=by.id if by else None, reason=reason, valid_to=until))
+
+    def _link(self, other: Finding, by: Finding | None, reason: str) -> None:
+        self.links.setdefault(other.id, Link(other.id, _LAST[other.kind], by.id if by else None, reason))
+
+
+def same(found: Found, finding: Finding) -> bool:
+    """Whether both say the same: the same words, or the same subject with the same details."""
+    if found.kind != finding.kind:
+        return False
+    one, other = _form(found.text), _form(finding.text)
+    if one.text == other.text:
+        return True
+    if one.negated != other.negated:
+        return False
+    if found.subject and found.subject == finding.subject:
+        return bool(one.details) and one.details == other.details
+    return len(one.words) > 3 and one.words == other.words
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    text: str
+    words: frozenset[str]
+    details: frozenset[str]
+    negated: bool
+
+
+@lru_cache(maxsize=4096)
+def _form(text: str) -> _Form:
+    return _Form(normal(text), frozenset(content(text)), atoms(text), _NEGATION.search(text) is not None)
+
+
+def _replaces(newer: Finding, older: Finding) -> bool:
+    """The same kind and subject, said later; two statements of one turn stand side by side."""
+    if newer.id == older.id or newer.kind != older.kind or not newer.subject or newer.subject != older.subject:
+        return False
+    if newer.kind == "task" or not newer.live:
+        return False
+    if newer.session_id == older.session_id and newer.agent_id == older.agent_id:
+        return newer.sources[-1].last > max(source.last for source in older.sources)
+    return newer.learned_at >= older.learned_at
+
+
+def _reason(seq: int, quote: str) -> str:
+    return f'turn {seq}: "{shorten(" ".join(quote.split()), _LONGEST_REASON)}"'
+
+
+def _bounded(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    everything = list(findings)
+    live = sorted(
+        (f for f in everything if f.live), key=lambda f: (f.pinned or f.kind == "task", f.salience, f.learned_at, f.id)
+    )
+    surplus = {f.id for f in live[: max(0, len(live) - MOST_LIVE)]}
+    kept = [f for f in everything if f.id not in surplus]
+    return tuple(sorted(kept, key=lambda f: (f.learned_at, f.sources[0].first, f.id)))
