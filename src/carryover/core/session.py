@@ -12,7 +12,7 @@ from carryover.core.scope import DEFAULT
 from carryover.core.text import plain
 
 Role = Literal["user", "assistant", "system", "tool"]
-Kind = Literal["message", "tool_call", "tool_result", "reasoning", "retraction"]
+Kind = Literal["message", "tool_call", "tool_result", "reasoning"]
 Status = Literal["active", "idle", "closed"]
 ROLES: tuple[Role, ...] = get_args(Role)
 KINDS: tuple[Kind, ...] = get_args(Kind)
