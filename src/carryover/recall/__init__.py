@@ -1,0 +1,6 @@
+"""Finding again: search over turns and findings, and the context that the next session is given.
+
+`index` makes what is said findable (`words`: text to terms), by two jobs behind the log. `search` answers a query:
+`lexical` finds by words, `dense` by meaning, `fuse` ranks what both found. `context` renders what a new session is
+told, out of what `context_known` gathers and with the pieces of `context_text`.
+"""

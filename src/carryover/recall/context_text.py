@@ -1,0 +1,83 @@
+"""How a context is written: recalled text made harmless, one line each, and never a token over the budget."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from carryover.core.text import clean, count_tokens
+
+LONGEST_ITEM = 280  # characters of one finding or quotation
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_MARKS = re.compile(r"^(?:\s|[>|]|[#*+=_-]++(?=\s|$))+")
+_ROLE = re.compile(r"^\W*(system|assistant|user|human|developer|tool)\b[\s*_]*:[*_]*", re.IGNORECASE)
+_TAG = re.compile(r"<(?=[A-Za-z/!?|])")
+_TICKS = re.compile(r"`{2,}|~{3,}")
+_UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+
+def one_line(text: str, longest: int = LONGEST_ITEM) -> str:
+    """`text` as data inside a list item: no line, heading, fence, tag, image or role label of its own.
+
+    Cut at a word where it is longer than `longest` characters.
+    """
+    seen = _UNSEEN.sub("", clean(text[: 8 * longest]))
+    lines = (_ROLE.sub(r"(\1)", _MARKS.sub("", line)) for line in seen.splitlines())
+    joined = _MARKS.sub("", " ".join(" ".join(lines).split()))
+    joined = _TICKS.sub("'", _TAG.sub("‹", joined)).replace("![", "[")
+    return shortened(joined, longest)
+
+
+def shortened(text: str, longest: int) -> str:
+    """`text`, or as many of its words as fit into `longest` characters and an ellipsis."""
+    if len(text) <= longest:
+        return text
+    cut = text[: max(longest - 1, 0)]
+    return (cut[: cut.rfind(" ")] if " " in cut[longest // 2 :] else cut).rstrip(" ,;:") + "…"
+
+
+def day(at: int) -> str:
+    """`at` as a plain date, such as 7 May 2023: the shortest in tokens that a year is part of."""
+    moment = datetime.fromtimestamp(at // 1000, UTC)
+    return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
+
+
+def short_id(id: str) -> str:
+    """An id that is long only to be unique, by its beginning."""
+    return id if len(id) <= 24 else f"{id[:12]}…"
+
+
+@dataclass(slots=True)
+class Sheet:
+    """Lines that together stay within `budget` tokens; a heading is written with the first line under it.
+
+    Words do not run over the end of a line, so the tokens of a sheet are those of its lines and their ends.
+    """
+
+    budget: int
+    used: int = 0
+    sections: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+
+    def add(self, heading: str, line: str, most: int | None = None) -> bool:
+        """Whether the line fitted: in what is left, and in `most` tokens where they are given."""
+        cost = count_tokens(line) + 1
+        if heading and heading not in self.sections:
+            cost += count_tokens(heading) + 1
+        if self.used + cost > self.budget or (most is not None and cost > most):
+            return False
+        self.sections.setdefault(heading, []).append(line)
+        self.used += cost
+        return True
+
+    def text(self, order: Sequence[str]) -> str:
+        """The lines under their headings, these in the given order; every line ends with a newline."""
+        return "".join(f"{line}\n" for line in self._lines(order))
+
+    def _lines(self, order: Sequence[str]) -> Iterator[str]:
+        for heading in order:
+            if heading in self.sections:
+                if heading:
+                    yield heading
+                yield from self.sections[heading]

@@ -1,0 +1,200 @@
+"""Turns and findings to chunks, and chunks to vectors: two jobs, both outside of the append.
+
+`index` follows a session's log behind a watermark; `embed` follows the chunks. Search works at any point of this:
+by words as soon as a chunk is there, by meaning as soon as it has a vector.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from carryover.core.chunk import Chunk
+from carryover.core.job import Job
+from carryover.core.ports import Embedder, Vector
+from carryover.core.session import Turn
+from carryover.core.snapshot import Finding
+from carryover.core.usage import Usage
+from carryover.jobs.derivation import Derivation
+from carryover.recall.words import terms
+from carryover.store import chunks, queue, sessions, snapshots, turns, vectors
+from carryover.store.chunks import Watermark
+from carryover.store.store import Tx
+
+INDEX, EMBED = "index", "embed"
+TURNS = 2_000  # of one run; what remains is the next run's
+_READ, CHARACTERS = 50, 8_000_000  # turns read at a time; a run stops reading once it has this much text
+VECTORS = 256  # of one run
+
+# A part is what about 90 English words need: small enough that one topic fills it, well inside of what the
+# embedding model reads.
+PART = 560
+# How much of one turn is indexed, in characters: its beginning (three quarters) and its end. Nothing is lost from
+# the log; words in the middle of a longer turn are not found by search.
+MOST = {"user": 64_000, "system": 16_000, "assistant": 32_000, "tool": 8_000}
+_MOST_OTHER = 8_000  # of reasoning and tool calls, whoever made them
+
+_BREAK = re.compile(r"\n|[.!?](?=\s)|[。！？]")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexWork:
+    """What a session has beyond its watermark, and the findings that are to be found from now on."""
+
+    agent: str
+    session: str
+    user: str | None
+    before: Watermark
+    after: Watermark
+    turns: tuple[Turn, ...]
+    findings: tuple[Finding, ...] | None  # None: those that are indexed are still right
+    more: bool
+
+
+def indexing(space: str | None = None) -> Derivation[IndexWork, list[Chunk]]:
+    """The job of a session (`agent/session`) that puts its new turns and its live findings into the text index.
+
+    `space` names the vector space whose `embed` job is armed when there are new chunks.
+    """
+
+    def save(tx: Tx, job: Job, work: IndexWork, made: list[Chunk]) -> None:
+        if _save_chunks(tx, work, made) and space is not None:
+            queue.arm(tx, [(EMBED, space, tx.now)], push=False)
+        if work.more:
+            queue.arm(tx, [(INDEX, job.subject, tx.now)], push=False)
+
+    return Derivation(INDEX, _load_turns, lambda work: (_chunks_of(work), Usage()), save)
+
+
+def embedding(embedder: Embedder) -> Derivation[list[Chunk], Sequence[Vector]]:
+    """The job of a vector space (its name) that gives vectors to the chunks that have none."""
+
+    def load(tx: Tx, _job: Job) -> list[Chunk] | None:
+        return chunks.unembedded(tx, embedder.name, VECTORS) or None
+
+    def think(work: list[Chunk]) -> tuple[Sequence[Vector], Usage]:
+        return embedder.embed([chunk.text for chunk in work]), Usage()
+
+    def save(tx: Tx, job: Job, work: list[Chunk], made: Sequence[Vector]) -> None:
+        vectors.add(tx, embedder.name, [(chunk.n, vector) for chunk, vector in zip(work, made, strict=True)])
+        if len(work) == VECTORS:
+            queue.arm(tx, [(EMBED, job.subject, tx.now)], push=False)
+
+    return Derivation(EMBED, load, think, save)
+
+
+def spoken_date(at: int) -> str:
+    """`8 May 2023`: a date as questions name it."""
+    day = datetime.fromtimestamp(at / 1000, UTC)
+    return f"{day.day} {day:%B} {day.year}"
+
+
+def cut(text: str, most: int = PART) -> list[str]:
+    """The text in parts of at most `most` characters, each a piece of it verbatim.
+
+    A part ends with a line or a sentence where one ends in its second half, else between words, else anywhere.
+    """
+    parts: list[str] = []
+    start = 0
+    while start < len(text):
+        end = start + most
+        if end < len(text):
+            window = text[start:end]
+            ends = [match.end() for match in _BREAK.finditer(window, most // 2)]
+            space = window.rfind(" ", most // 2)
+            end = start + (ends[-1] if ends else space if space > 0 else most)
+        if part := text[start:end].strip():
+            parts.append(part)
+        start = end
+    return parts
+
+
+def _load_turns(tx: Tx, job: Job) -> IndexWork | None:
+    agent, session = job.agent_id, job.session_id
+    head = sessions.find(tx, [(agent, session)]).get((agent, session))
+    if head is None:
+        return None
+    before = chunks.watermark(tx, agent, session)
+    new: list[Turn] = []
+    size, reached = 0, before.through
+    while len(new) < TURNS and size < CHARACTERS and reached < head.version:
+        read = turns.after(tx, agent, session, reached, _READ)
+        if not read:
+            break
+        new += read
+        size += sum(len(turn.body) for turn in read)
+        reached = read[-1].seq
+    snapshot = snapshots.latest(tx, agent, session)
+    version = 0 if snapshot is None else snapshot.version
+    findings = tuple(snapshots.live(tx, [(agent, session)])) if version != before.snapshot else None
+    if not new and findings is None:
+        return None
+    after = Watermark(reached, version)
+    return IndexWork(agent, session, head.user, before, after, tuple(new), findings, reached < head.version)
+
+
+def _chunks_of(work: IndexWork) -> list[Chunk]:
+    made = [chunk for turn in work.turns for chunk in _of_turn(work, turn)]
+    return made + [_of_finding(work, finding) for finding in work.findings or ()]
+
+
+def _of_turn(work: IndexWork, turn: Turn) -> Iterator[Chunk]:
+    most = MOST[turn.role] if turn.kind == "message" else _MOST_OTHER
+    text = turn.text
+    kept = [text] if len(text) <= most else [text[: most * 3 // 4], text[-(most // 4) :]]
+    parts = [part for piece in kept for part in cut(piece)]
+    # Name and date are part of what is indexed: questions name them as often as what was said.
+    head = terms(f"{spoken_date(turn.created_at)} {turn.name or ''}")
+    for i, part in enumerate(parts):
+        yield Chunk(
+            n=0,
+            kind="turn",
+            ref=turn.id,
+            agent_id=work.agent,
+            session_id=work.session,
+            user_id=work.user,
+            first=turn.seq,
+            last=turn.seq,
+            part=i,
+            role=turn.role,
+            name=turn.name,
+            text=part,
+            created_at=turn.created_at,
+            parts=len(parts),
+            terms=" ".join([*head, *terms(part)]),
+        )
+
+
+def _of_finding(work: IndexWork, finding: Finding) -> Chunk:
+    return Chunk(
+        n=0,
+        kind=finding.kind,
+        ref=finding.id,
+        agent_id=work.agent,
+        session_id=work.session,
+        user_id=work.user,
+        first=finding.sources[0].first,
+        last=finding.sources[0].last,
+        part=0,
+        role="user",
+        name=None,
+        text=finding.text,
+        created_at=finding.learned_at,
+        terms=" ".join(terms(f"{spoken_date(finding.learned_at)} {finding.text}")),
+    )
+
+
+def _save_chunks(tx: Tx, work: IndexWork, made: Sequence[Chunk]) -> bool:
+    """Whether there was anything to embed in it."""
+    if chunks.watermark(tx, work.agent, work.session) != work.before:
+        return False  # another run was faster
+    if work.findings is not None:
+        known = {chunk.ref: chunk for chunk in chunks.of_session(tx, work.agent, work.session, findings_only=True)}
+        wanted = {chunk.ref: chunk.text for chunk in made if chunk.kind != "turn"}
+        chunks.remove(tx, [chunk for ref, chunk in known.items() if wanted.get(ref) != chunk.text])
+        made = [chunk for chunk in made if chunk.ref not in known or known[chunk.ref].text != chunk.text]
+    chunks.add(tx, made)
+    chunks.mark(tx, work.agent, work.session, work.after)
+    return bool(made)
