@@ -1,0 +1,361 @@
+"""Everything wired together: the embedded `Carryover`, which the server and the command line use too."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carryover.core.chunk import Hit, Hits, Query
+from carryover.core.clock import DAY_MS
+from carryover.core.context import Context, Reach, Wanted
+from carryover.core.errors import Conflict, Forbidden, Invalid
+from carryover.core.event import Event
+from carryover.core.health import Health
+from carryover.core.job import subject_of
+from carryover.core.ports import LLM, Clock, Embedder, Extractor
+from carryover.core.scope import DEFAULT, Scope
+from carryover.core.session import Append, Appended, Content, Draft, Place, Receipt, Role, Session, Turn
+from carryover.core.snapshot import Diff, FindingDetail, Snapshot
+from carryover.core.usage import Group, UsageReport
+from carryover.jobs.derivation import Derivation
+from carryover.jobs.timer import ticking
+from carryover.jobs.worker import Derivations, Worker
+from carryover.log import append as appending
+from carryover.log import lifecycle, read, stream
+from carryover.memory import consolidate, history
+from carryover.memory.extract import ModelExtractor
+from carryover.memory.rules import Rules
+from carryover.providers.catalog import Access, open_embedder
+from carryover.providers.llm import open_llm
+from carryover.recall import context as contexts
+from carryover.recall import index, search
+from carryover.settings import Settings
+from carryover.store import chunks, queue, snapshots, usages
+from carryover.store.store import Store
+
+WAIT_S = 300.0
+CATCH_UP_S = 0.5  # how long a search waits at most for what was said before it to be indexed, or embedded
+_CATCH_UP = 8  # sessions whose new turns it helps to index
+_CATCH_UP_CHUNKS = 32  # that it helps to embed
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The parts that all scopes of one process share."""
+
+    settings: Settings
+    store: Store
+    limits: appending.Limits
+    log: appending.Log
+    embedder: Embedder | None
+    worker: Worker
+    closing: ExitStack
+
+    @classmethod
+    def open(cls, settings: Settings, *, clock: Clock | None = None) -> Engine:
+        """The parts that the settings describe, at rest.
+
+        Raises Invalid for settings that cannot be, StoreUnavailable when the database cannot be opened.
+        """
+        if settings.database_url is None:
+            _make_folder(settings.folder)
+        limits = appending.Limits(
+            idle_ms=int(settings.idle_s * 1000), turn_bytes=settings.max_turn_bytes, ttl_s=settings.ttl_s
+        )
+        with ExitStack() as opened:
+            store = opened.enter_context(Store.open(settings.store_url, clock=clock))
+            llm, embedder = _llm(settings), _embedder(settings)
+            for model in filter(None, (llm, embedder)):
+                opened.callback(model.close)
+            derivations = _derivations(ModelExtractor(llm) if llm else Rules(), embedder)
+            worker = Worker(store, derivations, lambda _tenant: settings.cap)
+            log = appending.open_log(store, limits)
+            return cls(settings, store, limits, log, embedder, worker, opened.pop_all())
+
+    def start_working(self) -> None:
+        """A thread runs what is due, until the engine is closed."""
+        self.closing.enter_context(ticking(self.store, self.worker))
+
+
+class Carryover:
+    """Session memory in this process, as one scope sees it. Close it, or leave its `with`."""
+
+    def __init__(self, engine: Engine, scope: Scope) -> None:
+        self.engine = engine
+        self.scope = scope
+
+    @classmethod
+    def open(cls, settings: Settings, *, clock: Clock | None = None, work: bool = True) -> Carryover:
+        """The memory that the settings describe; with `work`, a thread consolidates idle sessions and indexes."""
+        engine = Engine.open(settings, clock=clock)
+        if work:
+            engine.start_working()
+        return cls(engine, Scope(settings.tenant))
+
+    def seen_by(self, scope: Scope) -> Carryover:
+        """The same memory in another scope; closing either closes both."""
+        return Carryover(self.engine, scope)
+
+    def close(self) -> None:
+        """The worker has ended its job, and the database is closed."""
+        self.engine.closing.close()
+
+    def __enter__(self) -> Carryover:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # The log
+
+    def log_turn(
+        self,
+        session_id: str,
+        role: Role,
+        content: Content,
+        *,
+        agent: str = DEFAULT,
+        user: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Place:
+        """The turn is on disk; where in the log it stands."""
+        draft = Draft(role, content, idempotency_key=idempotency_key)
+        return self.append(Append(session_id, (draft,), agent, user)).turns[0]
+
+    def append(self, request: Append) -> Appended:
+        """All turns of the request are on disk, in order, or none is.
+
+        Raises Invalid, TooLarge, NotFound or VersionConflict.
+        """
+        return appending.append(self.engine.log, self.scope, request, self.engine.limits)
+
+    def session(self, session_id: str, *, agent: str = DEFAULT) -> Session:
+        """The session without its turns. Raises NotFound."""
+        return read.session(self.engine.store, self.scope, agent, session_id)
+
+    def turns(
+        self, session_id: str, *, agent: str = DEFAULT, after: int = 0, limit: int = 100
+    ) -> tuple[Session, list[Turn]]:
+        """The session and at most `limit` turns that follow `after`. Raises NotFound."""
+        return read.page(self.engine.store, self.scope, agent, session_id, after=after, limit=limit)
+
+    def window(self, session_id: str, *, agent: str = DEFAULT, last_n: int = 10) -> tuple[Session, list[Turn]]:
+        """The session and its last turns, in order. Raises NotFound."""
+        return read.window(self.engine.store, self.scope, agent, session_id, last_n)
+
+    def sessions(
+        self, *, agent: str = DEFAULT, user: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> tuple[list[Session], str | None]:
+        """Sessions of an agent, newest first, and the cursor of the next page."""
+        return read.listed(self.engine.store, self.scope, agent, user_id=user, limit=limit, cursor=cursor)
+
+    def close_session(self, session_id: str, *, agent: str = DEFAULT) -> Session:
+        """The conversation is over; its consolidation is due now. Raises NotFound."""
+        return lifecycle.close(self.engine.store, self.scope, agent, session_id)
+
+    def hold_session(self, session_id: str, *, agent: str = DEFAULT, seconds: int = 600) -> Session:
+        """No consolidation before then. Raises NotFound or Invalid."""
+        return lifecycle.hold(self.engine.store, self.scope, agent, session_id, seconds)
+
+    def set_ttl(self, session_id: str, seconds: int | None, *, agent: str = DEFAULT) -> Session:
+        """The session erases itself when it has been silent for so long. Raises NotFound or Invalid."""
+        return lifecycle.set_ttl(self.engine.store, self.scope, agent, session_id, seconds)
+
+    def delete_session(self, session_id: str, *, agent: str = DEFAULT) -> Receipt:
+        """The session and all that was derived from it is gone. Raises NotFound."""
+        return lifecycle.delete(self.engine.store, self.scope, agent, session_id)
+
+    def events(
+        self,
+        *,
+        agent: str = DEFAULT,
+        want: stream.Filter | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> stream.Page:
+        """The activity stream, newest first."""
+        return stream.newest(self.engine.store, self.scope, agent, want, limit=limit, cursor=cursor)
+
+    def follow(
+        self, *, agent: str = DEFAULT, want: stream.Filter | None = None, after: int | None = None, poll_s: float = 0.5
+    ) -> Iterator[Event]:
+        """Events as they happen, from now on or after the one with the id `after`; ends only when it is closed."""
+        seen = stream.now(self.engine.store, self.scope, agent) if after is None else after
+        while True:
+            found = stream.after(self.engine.store, self.scope, agent, seen, want)
+            yield from found
+            if found:
+                seen = found[-1].id
+            else:
+                time.sleep(poll_s)
+
+    # Memory
+
+    def get_context(
+        self, session_id: str, *, agent: str = DEFAULT, user: str | None = None, max_tokens: int = 500
+    ) -> str:
+        """Markdown to prepend to the session's system prompt, within the budget."""
+        return self.context(session_id, agent=agent, user=user, max_tokens=max_tokens).markdown
+
+    def context(
+        self,
+        session_id: str,
+        *,
+        agent: str = DEFAULT,
+        user: str | None = None,
+        reach: Reach = "agent",
+        max_tokens: int = 500,
+        query: str | None = None,
+    ) -> Context:
+        """What the session should know of those before it. Raises Invalid for a budget that is too small."""
+        wanted = Wanted(session_id, agent, user, reach, max_tokens, query)
+        return contexts.context(self.engine.store, self.scope, wanted, search=self.search)
+
+    def search_memory(self, query: str, *, k: int = 5, agent: str | None = None, user: str | None = None) -> list[Hit]:
+        """The turns and findings that answer the query best, with their sources."""
+        return list(self.search(Query(query, k, agent_id=agent, user_id=user)).results)
+
+    def search(self, query: Query) -> Hits:
+        """The answer, and whether vectors took part in it. Raises Invalid for a filter that cannot be."""
+        self.scope.require("read")
+        self._catch_up()
+        return search.search(self.engine.store, self.scope, query, embedder=self.engine.embedder)
+
+    def _catch_up(self) -> None:
+        """What was said just before a search is found by it, unless so much is waiting that a worker has to do it."""
+        self._help(index.INDEX, most=_CATCH_UP)
+        if self.engine.embedder is not None and self._few_unembedded(self.engine.embedder.name):
+            self._help(index.EMBED, most=1)
+
+    def _few_unembedded(self, space: str) -> bool:
+        with self.engine.store.read(self.scope) as tx:
+            armed = queue.subjects(tx, index.EMBED, limit=1)
+            return bool(armed) and len(chunks.unembedded(tx, space, _CATCH_UP_CHUNKS + 1)) <= _CATCH_UP_CHUNKS
+
+    def _help(self, kind: str, *, most: int) -> None:
+        """The due jobs of this kind are done, by this thread or a worker; not if there are more than `most`."""
+        end = time.monotonic() + CATCH_UP_S
+        with self.engine.store.read(self.scope) as tx:
+            behind = queue.subjects(tx, kind, limit=most + 1)
+        while 0 < len(behind) <= most and time.monotonic() < end:
+            if not self.engine.worker.run_one((kind,), tenant=self.scope.tenant):
+                time.sleep(0.005)  # a worker has it
+            with self.engine.store.read(self.scope) as tx:
+                behind &= queue.subjects(tx, kind, limit=most + 1)
+
+    def consolidate(
+        self, session_id: str, *, agent: str = DEFAULT, wait: bool = True, timeout_s: float = WAIT_S
+    ) -> Snapshot | None:
+        """The session is consolidated now, in conversation or not: its snapshot, or None when nobody waits.
+
+        Raises NotFound, Conflict when the job waits for a cap, is dead or takes longer than `timeout_s`.
+        """
+        wanted = consolidate.ask(self.engine.store, self.scope, agent, session_id).version
+        end = time.monotonic() + timeout_s
+        while wait and time.monotonic() < end:
+            subject = subject_of(agent, session_id)
+            self.engine.worker.run_one((consolidate.KIND,), tenant=self.scope.tenant, subject=subject)
+            with self.engine.store.read(self.scope) as tx:
+                newest = snapshots.latest(tx, agent, session_id)
+                job = queue.get(tx, consolidate.KIND, subject)
+            if newest is not None and newest.through >= wanted:
+                return newest
+            if job is not None and job.lease is None and job.reason is not None:
+                raise Conflict(f"session {session_id!r} is not consolidated yet ({job.reason}); ask again later")
+            if job is None or job.due > self.engine.store.clock.now():
+                consolidate.ask(self.engine.store, self.scope, agent, session_id)  # a turn came in between
+            time.sleep(0.02)
+        if wait:
+            raise Conflict(f"session {session_id!r} is still being consolidated; ask for its snapshots later")
+        return None
+
+    def snapshots(self, session_id: str, *, agent: str = DEFAULT, limit: int = 100) -> list[Snapshot]:
+        """All snapshots of the session, newest first, without their findings. Raises NotFound."""
+        return history.snapshots(self.engine.store, self.scope, agent, session_id, limit=limit)[0]
+
+    def snapshot(self, session_id: str, version: int, *, agent: str = DEFAULT) -> Snapshot:
+        """One snapshot with its findings. Raises NotFound."""
+        return history.snapshot(self.engine.store, self.scope, agent, session_id, version)
+
+    def diff(self, session_id: str, a: int, b: int, *, agent: str = DEFAULT) -> Diff:
+        """What changed from one snapshot to another, and why. Raises NotFound."""
+        return history.diff(self.engine.store, self.scope, agent, session_id, a, b)
+
+    def finding(self, id: str) -> FindingDetail:
+        """A finding with its quotes, what it replaced and what replaced it. Raises NotFound."""
+        return history.finding(self.engine.store, self.scope, id)
+
+    def usage(self, *, since: int | None = None, until: int | None = None, group: Group = "tenant") -> UsageReport:
+        """What the tenant consumed in the period (default: the last 30 days), and how it stands with its caps.
+
+        Raises Forbidden for a scope that is narrowed to one user: usage is not kept by user.
+        """
+        self.scope.require("read")
+        if self.scope.user is not None:
+            raise Forbidden("this key is narrowed to one user and may not read usage; use one that is not")
+        with self.engine.store.read(self.scope) as tx:
+            until = tx.now + 1 if until is None else until
+            since = until - 30 * DAY_MS if since is None else since
+            return UsageReport(
+                since,
+                until,
+                tuple(usages.totals(tx, since, until, group)),
+                usages.spent(tx, tx.now),
+                usages.reserved(tx, tx.now),
+                self.engine.settings.cap,
+                usages.waiting(tx),
+            )
+
+    def health(self) -> Health:
+        """How the store and the queue are. Raises StoreUnavailable when the store does not answer."""
+        with self.engine.store.read(self.scope) as tx:
+            return Health("degraded" if (counts := queue.counts(tx))["dead"] else "ok", tx.dialect.name, counts)
+
+
+def _embedder(settings: Settings) -> Embedder | None:
+    key = settings.embedder_api_key
+    return open_embedder(
+        settings.embedder,
+        Access(
+            settings.folder / "models",
+            api_key=key.get_secret_value() if key else None,
+            base_url=settings.embedder_base_url,
+            dim=settings.embedder_dim,
+        ),
+    )
+
+
+def _llm(settings: Settings) -> LLM | None:
+    if settings.llm == "rules":
+        return None
+    key = settings.llm_api_key
+    return open_llm(
+        settings.llm,
+        api_key=key.get_secret_value() if key else None,
+        base_url=settings.llm_base_url,
+        own_prices=settings.prices,
+    )
+
+
+def _derivations(extractor: Extractor, embedder: Embedder | None) -> Derivations:
+    made: list[Derivation[Any, Any]] = [
+        consolidate.consolidation(extractor),
+        index.indexing(embedder.name if embedder else None),
+        lifecycle.expiry(),
+    ]
+    if embedder is not None:
+        made.append(index.embedding(embedder))
+    return {derivation.kind: derivation for derivation in made}
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as cause:
+        raise Invalid(
+            f"{folder} cannot be made ({cause.strerror}); set CARRYOVER_HOME to a folder you may write to", field="home"
+        ) from cause
