@@ -1,0 +1,139 @@
+"""Who may come in, and what every route shares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Path, Query
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from carryover.core.clock import parse_time
+from carryover.core.errors import Forbidden, StoreUnavailable, Unauthorized
+from carryover.core.scope import DEFAULT, Right, Scope
+from carryover.runtime import Carryover
+from carryover.store import keys
+
+KNOWN_S = 0.5  # for so long a key that was looked up is taken to be unrevoked
+TOUCH_MS = 60_000  # a key's last use is noted about once a minute
+_MOST = 10_000
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# Said in the document only: what an illegal id names does not exist, over HTTP as embedded.
+_ID: dict[str, Any] = {"pattern": "^[A-Za-z0-9._:@-]{1,128}$"}
+
+AgentId = Annotated[str, Path(json_schema_extra=_ID, description="an agent of the tenant")]
+SessionId = Annotated[str, Path(json_schema_extra=_ID, description="a session of the agent")]
+Id = Annotated[str, Path(alias="id", json_schema_extra=_ID, description="a session")]
+OfAgent = Annotated[
+    str | None, Query(alias="agent_id", json_schema_extra=_ID, description="whose session it is; default: `default`")
+]
+OfUser = Annotated[str | None, Query(alias="user_id", json_schema_extra=_ID, description="only of this user")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="how many at most")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before")]
+When = Annotated[str | None, Query(description="an RFC 3339 time")]
+
+
+class Doors:
+    """Finds out for each request whose scope it has; keys are looked up at most every half second."""
+
+    def __init__(self, memory: Carryover, *, open_door: bool) -> None:
+        self._memory = memory
+        self._open_door = open_door
+        self._open_until = 0.0
+        self._known: dict[str, tuple[Scope, float]] = {}
+
+    @property
+    def known(self) -> int:
+        """How many keys are cached."""
+        return len(self._known)
+
+    async def scope(self, request: Request) -> Scope:
+        """The scope of the request's key; in open local mode, without a key, all of the local tenant.
+
+        Raises Unauthorized, and Forbidden for a page of another site that reaches into open local mode.
+        """
+        kind, _, secret = request.headers.get("authorization", "").partition(" ")
+        secret = secret.strip()
+        if kind.lower() == "bearer" and secret:
+            known = self._known.get(secret)
+            if known is not None and time.monotonic() < known[1]:
+                return known[0]
+            return await run_in_threadpool(self._look_up, secret)
+        if not self._open_door:
+            raise Unauthorized()
+        if time.monotonic() >= self._open_until:
+            await run_in_threadpool(self._look_whether_open)
+        _refuse_other_sites(request)
+        return self._memory.scope
+
+    def _look_up(self, secret: str) -> Scope:
+        store = self._memory.engine.store
+        with store.read(self._memory.scope) as tx:
+            key = keys.find(tx, secret)
+        if key is None:
+            self._known.pop(secret, None)
+            raise Unauthorized(
+                "this API key is unknown or revoked; send `Authorization: Bearer <key>` with a valid one"
+            )
+        if key.last_used_at is None or store.clock.now() - key.last_used_at > TOUCH_MS:
+            _touch(self._memory, key)
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        self._known[secret] = (key.scope, time.monotonic() + KNOWN_S)
+        return key.scope
+
+    def _look_whether_open(self) -> None:
+        with self._memory.engine.store.read(self._memory.scope) as tx:
+            if keys.exist(tx):
+                raise Unauthorized()
+        self._open_until = time.monotonic() + KNOWN_S
+
+
+async def enter(request: Request, right: Right) -> Carryover:
+    """The memory as the request's scope sees it. Raises Unauthorized or Forbidden."""
+    scope = await request.app.state.doors.scope(request)
+    scope.require(right)
+    return request.app.state.memory.seen_by(scope)
+
+
+def allowed(right: Right) -> Callable[[Request], Coroutine[Any, Any, Carryover]]:
+    """A dependency: the memory, for callers that hold the right."""
+
+    async def door(request: Request) -> Carryover:
+        return await enter(request, right)
+
+    return door
+
+
+Reader = Annotated[Carryover, Depends(allowed("read"))]
+Writer = Annotated[Carryover, Depends(allowed("write"))]
+
+
+def moment(text: str | None, field: str) -> int | None:
+    return None if text is None else parse_time(text, field)
+
+
+def named(in_body: str | None, in_query: str | None) -> str:
+    """The agent that body or query names."""
+    return next((name for name in (in_body, in_query) if name is not None), DEFAULT)
+
+
+def _touch(memory: Carryover, key: keys.Key) -> None:
+    try:
+        with memory.engine.store.write(key.scope) as tx:
+            keys.touch(tx, key)
+    except StoreUnavailable:
+        return  # the key is good all the same; its last use is noted another time
+
+
+def _refuse_other_sites(request: Request) -> None:
+    """In open local mode a browser must not become the way in for pages from elsewhere (DNS rebinding, CSRF)."""
+    host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+    origin = request.headers.get("origin")
+    if host not in _LOOPBACK or (origin is not None and urlsplit(origin).hostname not in _LOOPBACK):
+        raise Forbidden(
+            "without API keys only this machine's own programs are served; make a key with `carryover keys create`",
+        )
