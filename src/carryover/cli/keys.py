@@ -1,0 +1,93 @@
+"""The verbs about API keys, on the database itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+import typer
+
+from carryover.cli import memory, show
+from carryover.cli.embedded import open_store
+from carryover.cli.options import AsJson, example
+from carryover.core.ids import check_id
+from carryover.core.scope import RIGHTS, Right, Scope
+from carryover.core.wire import encode
+from carryover.store import keys
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Make, list and revoke API keys.")
+
+
+def _right(right: str) -> str:
+    if right not in RIGHTS:
+        raise typer.BadParameter(f"{right!r} is none of {', '.join(RIGHTS)}")
+    return right
+
+
+@app.command(
+    epilog=example("carryover keys create --label backend --right write", "carryover keys create --agent planner")
+)
+def create(
+    label: Annotated[str, typer.Option(help="What it is for.")] = "",
+    right: Annotated[
+        str, typer.Option(parser=_right, metavar="|".join(RIGHTS), help="The most it may do; admin includes all.")
+    ] = "admin",
+    agent: Annotated[str | None, typer.Option(help="Narrow it to one agent.", show_default=False)] = None,
+    user: Annotated[str | None, typer.Option(help="Narrow it to one user.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and print it, this once. From then on every request to a server on this database needs a key."""
+    settings = memory.local("keys create")
+    for name, value in (("agent", agent), ("user", user)):
+        if value is not None:
+            check_id(value, name)
+    with open_store(settings) as store, store.write(Scope(settings.tenant)) as tx:
+        held = RIGHTS[: RIGHTS.index(cast("Right", right)) + 1]
+        key, secret = keys.create(tx, label=label, rights=held, agent=agent, user=user)
+    if as_json:
+        show.as_json(encode(key) | {"key": secret})
+        return
+    show.out(secret)
+    show.note(f"this is shown once; its id is {key.id}, for `carryover keys revoke {key.id}`")
+
+
+@app.command("list", epilog=example("carryover keys list"))
+def list_(as_json: AsJson = False) -> None:
+    """List the tenant's keys, revoked ones included; a key itself is never shown again."""
+    settings = memory.local("keys list")
+    with open_store(settings) as store, store.read(Scope(settings.tenant)) as tx:
+        found = keys.listed(tx)
+    if as_json:
+        show.as_json({"keys": found})
+        return
+    if not found:
+        show.note("there are no keys; make one with `carryover keys create`")
+        return
+    rows = [
+        (
+            key.id,
+            key.label or "-",
+            key.rights[-1],
+            key.agent_id or "all",
+            key.user_id or "all",
+            show.when(key.created_at),
+            "never" if key.last_used_at is None else show.when(key.last_used_at),
+            "revoked" if key.revoked_at else "valid",
+        )
+        for key in found
+    ]
+    show.table(("id", "label", "right", "agent", "user", "created (UTC)", "last used", "state"), rows)
+
+
+@app.command(epilog=example("carryover keys revoke co_AbCdEfGhI"))
+def revoke(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `keys list` shows it.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """End a key: it opens nothing any more."""
+    settings = memory.local("keys revoke")
+    with open_store(settings) as store, store.write(Scope(settings.tenant)) as tx:
+        key = keys.revoke(tx, id)
+    if as_json:
+        show.as_json(key)
+    else:
+        show.out(f"{key.id} is revoked")
