@@ -1,0 +1,1 @@
+"""What carryover must reach, measured: each module prints its figures as ratios within one run."""
