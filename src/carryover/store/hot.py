@@ -33,7 +33,7 @@ def write(conn: sa.Connection, statement: Any, rows: Sequence[dict[str, Any]]) -
     text, order, fixed = _compiled(statement, conn.dialect, tuple(rows[0]))
     full = [{**fixed, **row} for row in rows] if fixed else rows
     given: Any = full if order is None else [tuple(row[name] for name in order) for row in full]
-    if conn.engine.dispatch.before_cursor_execute:
+    if heard(conn):
         conn.exec_driver_sql(text, given if len(given) > 1 else given[0])
         return
     with closing(conn.connection.cursor()) as cursor, wrapped(conn, text):
@@ -50,11 +50,16 @@ def read(conn: sa.Connection, statement: Any, asked: dict[str, Any]) -> Sequence
     """The rows that the query finds; all its parameters are named in `asked`."""
     text, order = _asked(statement, conn.dialect)
     given: Any = asked if order is None else tuple(asked[name] for name in order)
-    if conn.engine.dispatch.before_cursor_execute:
+    if heard(conn):
         return conn.exec_driver_sql(text, given).all()
     with closing(conn.connection.cursor()) as cursor, wrapped(conn, text):
         cursor.execute(text, given)
         return cursor.fetchall()
+
+
+def heard(conn: sa.Connection) -> bool:
+    """Whether somebody listens to the statements of this engine."""
+    return bool(conn.engine.dispatch.before_cursor_execute)
 
 
 @contextmanager
