@@ -65,7 +65,6 @@ Index(
     turns.c.idempotency_key,
     unique=True,
     sqlite_where=turns.c.idempotency_key.is_not(None),
-    postgresql_where=turns.c.idempotency_key.is_not(None),
 )
 
 # The content of a turn, apart from it: a body may later be compressed or moved while its turn stays as it is.

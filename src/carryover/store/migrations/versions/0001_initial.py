@@ -210,7 +210,6 @@ def upgrade() -> None:
         ["tenant", "agent", "session", "idempotency_key"],
         unique=True,
         sqlite_where=sa.text("idempotency_key IS NOT NULL"),
-        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
     )
     op.create_table(
         "usages",
