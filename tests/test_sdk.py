@@ -114,7 +114,8 @@ def test_the_default_memory_is_opened_once_by_any_number_of_threads(program: Cal
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_opens_its_own(program: Callable[[str], str]) -> None:
     said = program("""
-        import os, sys, carryover, carryover.memories
+        import os, sys, warnings, carryover, carryover.memories
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of any fork beside threads
         carryover.log_turn("s", "user", "from the parent")
         parents = carryover.memories.default()
         child = os.fork()
