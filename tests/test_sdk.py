@@ -20,7 +20,7 @@ from carryover.core.clock import SystemClock
 from carryover.runtime import Carryover
 
 NAMES = {
-    "open", "Client", "AsyncClient", "Turn", "Draft", "log_turn", "get_context", "search_memory",
+    "open", "Client", "AsyncClient", "Turn", "Draft", "Append", "Query", "log_turn", "get_context", "search_memory",
     "CarryoverError", "Invalid", "TooLarge", "Unauthorized", "Forbidden", "NotFound", "Conflict", "VersionConflict",
     "LeaseLost", "OverBudget", "TooMany", "DataLoss", "StoreUnavailable", "ProviderError", "ProviderUnavailable",
 }  # fmt: skip

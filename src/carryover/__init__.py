@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from carryover.core.chunk import Query
 from carryover.core.errors import (
     CarryoverError,
     Conflict,
@@ -32,7 +33,7 @@ from carryover.core.errors import (
     Unauthorized,
     VersionConflict,
 )
-from carryover.core.session import Draft, Turn
+from carryover.core.session import Append, Draft, Turn
 
 if TYPE_CHECKING:
     from carryover.client.aclient import AsyncClient
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from carryover.memories import get_context, log_turn, open, search_memory
 
 __all__ = [
+    "Append",
     "AsyncClient",
     "CarryoverError",
     "Client",
@@ -53,6 +55,7 @@ __all__ = [
     "OverBudget",
     "ProviderError",
     "ProviderUnavailable",
+    "Query",
     "StoreUnavailable",
     "TooLarge",
     "TooMany",

@@ -68,7 +68,7 @@ class Engine:
         )
         with ExitStack() as opened:
             store = opened.enter_context(Store.open(settings.store_url, clock=clock))
-            llm, embedder = _llm(settings), _embedder(settings)
+            llm, embedder = _llm(settings), embedder_of(settings)
             for model in filter(None, (llm, embedder)):
                 opened.callback(model.close)
             derivations = _derivations(ModelExtractor(llm) if llm else Rules(), embedder)
@@ -290,7 +290,7 @@ class Carryover:
         return history.finding(self.engine.store, self.scope, id)
 
     def usage(self, *, since: int | None = None, until: int | None = None, group: Group = "tenant") -> UsageReport:
-        """What the tenant consumed in the period (default: the last 30 days), and how it stands with its caps.
+        """What the tenant consumed in a period, by default the last 30 days, and how it stands with its caps.
 
         Raises Forbidden for a scope that is narrowed to one user: usage is not kept by user.
         """
@@ -316,7 +316,8 @@ class Carryover:
             return Health("degraded" if (counts := queue.counts(tx))["dead"] else "ok", tx.dialect.name, counts)
 
 
-def _embedder(settings: Settings) -> Embedder | None:
+def embedder_of(settings: Settings) -> Embedder | None:
+    """The embedder that the settings name, at rest: nothing is loaded or connected yet."""
     key = settings.embedder_api_key
     return open_embedder(
         settings.embedder,

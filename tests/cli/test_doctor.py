@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Commands
 
 from carryover.core.scope import Scope
 from carryover.providers import minilm
 from carryover.runtime import Carryover
 from carryover.settings import Settings, load
 from carryover.store import queue
+from commands import Commands
 
 
 def state(report: Any, name: str) -> str:
@@ -106,7 +106,8 @@ def test_dead_jobs_with_their_reasons(carryover: Commands, home: Path) -> None:
             queue.fail(tx, job, "ProviderError: the model refused", due=None)
     text = carryover("doctor", code=1)
     assert "ProviderError: the model refused" in text
-    assert "carryover consolidate s1 --agent planner" in text
+    assert "carryover doctor --retry" in text
+    assert "BROKEN" not in carryover("doctor", "--retry")
 
 
 @pytest.mark.parametrize(

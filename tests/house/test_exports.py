@@ -11,7 +11,18 @@ import carryover
 from carryover.core import errors
 from carryover.core.errors import CarryoverError
 
-PROMISED = {"AsyncClient", "Client", "Draft", "Turn", "get_context", "log_turn", "open", "search_memory"}
+PROMISED = {
+    "Append",
+    "AsyncClient",
+    "Client",
+    "Draft",
+    "Query",
+    "Turn",
+    "get_context",
+    "log_turn",
+    "open",
+    "search_memory",
+}
 
 
 def defined_errors() -> set[str]:

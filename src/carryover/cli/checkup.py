@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from carryover import runtime
 from carryover.cli import memory, show
 from carryover.core.errors import CarryoverError, ProviderError
 from carryover.core.scope import Scope
@@ -95,7 +96,8 @@ def _database(settings: Settings) -> Iterator[Check]:
 
 
 def _state(tx: Tx, settings: Settings, size: int | None) -> Iterator[Check]:
-    space = minilm.MiniLM.name if settings.embedder == "minilm" else None
+    embedder = runtime.embedder_of(settings)
+    space = None if embedder is None else embedder.name
     found = check.state(tx, space)
     counts = (
         f"{show.counted(found.sessions, 'session')}, {show.counted(found.turns, 'turn')}, "
@@ -118,6 +120,15 @@ def _state(tx: Tx, settings: Settings, size: int | None) -> Iterator[Check]:
             yield Check(name, "ok", "up to date")
 
 
+def retry(settings: Settings) -> int:
+    """Dead jobs of the tenant are due again; how many there were."""
+    with Store.open(settings.store_url) as store, store.write(Scope(settings.tenant)) as tx:
+        dead = queue.dead(tx, limit=10_000)
+        for job in dead:
+            queue.revive(tx, job.kind, job.subject)
+        return len(dead)
+
+
 def _jobs(tx: Tx) -> Iterator[Check]:
     dead = queue.dead(tx)
     counts = ", ".join(f"{n} {name}" for name, n in queue.counts(tx).items())
@@ -127,7 +138,7 @@ def _jobs(tx: Tx) -> Iterator[Check]:
             "dead job",
             "broken",
             f"{job.kind} of {job.subject!r} gave up: {job.reason}",
-            f"correct that, then run `carryover consolidate {job.session_id} --agent {job.agent_id}`",
+            "correct that, then run `carryover doctor --retry`",
         )
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from pydantic import BaseModel, SecretStr
@@ -24,10 +24,13 @@ _PASSWORD = re.compile(r"(://[^:/@]*:)[^@/]+@")
 
 
 @app.command(epilog=example("carryover doctor", "carryover doctor --json"))
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    as_json: AsJson = False,
+    retry: Annotated[bool, typer.Option(help="First let dead jobs try again, once their cause is mended.")] = False,
+) -> None:
     """Show every setting and where it came from, and what is broken or missing, each with its remedy.
 
-    Changes nothing. Keys are shown as their last four characters. Exits 1 if something is broken.
+    Changes nothing, unless told to. Keys are shown as their last four characters. Exits 1 if something is broken.
     """
     try:
         loaded = load()
@@ -35,6 +38,10 @@ def doctor(as_json: AsJson = False) -> None:
         said, _, remedy = failure.message.rpartition("; ")
         loaded, checks = None, [Check("settings", "broken", said, remedy)]
     else:
+        if retry:
+            show.note(
+                f"{show.counted(checkup.retry(loaded.settings), 'dead job')} will be tried again by the next worker"
+            )
         checks = list((checkup.remote if loaded.settings.url else checkup.local)(loaded.settings))
     broken = [check for check in checks if check.state == "broken"]
     if as_json:

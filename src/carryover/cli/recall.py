@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, cast, get_args
 
 import typer
@@ -65,7 +64,7 @@ def context(
 )
 def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="A question, or words.", show_default=False)],
-    k: Annotated[int, typer.Option("--limit", "-k", min=1, max=100, help="How many hits at most.")] = 5,
+    k: Annotated[int, typer.Option("--limit", "-k", min=1, max=200, help="How many hits at most.")] = 5,
     agent: Annotated[str | None, typer.Option(help="Only of this agent (default: of all).", show_default=False)] = None,
     user: User = None,
     session: Annotated[str | None, typer.Option(help="Only of this session.", show_default=False)] = None,
@@ -112,9 +111,8 @@ def consolidate(
 def found(hit: Hit) -> str:
     """A hit in two lines: what it says, and where that was said."""
     where = ", ".join(place(source) for source in hit.sources[:2])
-    stars = "" if math.isnan(hit.score) else f", score {hit.score:.2f}"
     quote = next((source.quote for source in hit.sources if source.quote and source.quote != hit.text), "")
-    lines = [f"{show.first_line(hit.text, 200)}", f"   {hit.kind} of {where}, {show.when(hit.created_at)}{stars}"]
+    lines = [f"{show.first_line(hit.text, 200)}", f"   {hit.kind} of {where}, {show.when(hit.created_at)}"]
     if hit.kind != "turn" and quote:
         lines.insert(1, f"   “{show.first_line(quote, 160)}”")
     return "\n".join(lines)

@@ -40,6 +40,8 @@ def encode(value: Any) -> Any:
         return [encode(item) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
         return {key: encode(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, frozenset):
+        return sorted(encode(item) for item in cast("frozenset[Any]", value))
     if isinstance(value, Decimal):
         return format(value, "f")
     return value

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from carryover.core.errors import Invalid
 from carryover.core.session import Draft
 
 Place = tuple[str, int]  # session, seq
@@ -33,47 +35,68 @@ class Conversation:
     questions: tuple[Question, ...]
 
 
+@contextmanager
+def readable(path: Path) -> Generator[None]:
+    """What a file of another shape gives rise to leaves as Invalid, with its name."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as cause:
+        raise Invalid(
+            f"{path} is not of the shape that its name says ({type(cause).__name__}: {cause}); correct or remove it",
+            field=str(path),
+        ) from cause
+
+
 def locomo(folder: Path) -> Iterator[Conversation]:
     """LoCoMo, one file a conversation (Maharana et al., ACL 2024). Questions without evidence are left out.
 
     Evidence ids are read leniently: several in one string, leading zeros, a colon too many.
     """
     for path in sorted(folder.glob("conv-*.json")):
-        data = json.loads(path.read_text())
-        talk = data["conversation"]
-        numbers = sorted(int(key.split("_")[1]) for key in talk if re.fullmatch(r"session_\d+", key))
-        sessions = {
-            f"session-{n}": [_said(turn, talk[f"session_{n}_date_time"]) for turn in talk[f"session_{n}"]]
-            for n in numbers
-        }
-        questions = [
-            Question(qa["question"], f"c{qa['category']}", frozenset(_evidence(qa.get("evidence", []))))
-            for qa in data["qa"]
-        ]
-        yield Conversation(path.stem, sessions, _answerable(sessions, questions))
+        with readable(path):
+            yield _locomo(path)
+
+
+def _locomo(path: Path) -> Conversation:
+    data = json.loads(path.read_text("utf-8"))
+    talk = data["conversation"]
+    numbers = sorted(int(key.split("_")[1]) for key in talk if re.fullmatch(r"session_\d+", key))
+    sessions = {
+        f"session-{n}": [_said(turn, talk[f"session_{n}_date_time"]) for turn in talk[f"session_{n}"]] for n in numbers
+    }
+    questions = [
+        Question(qa["question"], f"c{qa['category']}", frozenset(_evidence(qa.get("evidence", []))))
+        for qa in data["qa"]
+    ]
+    return Conversation(path.stem, sessions, _answerable(sessions, questions))
 
 
 def beam(folder: Path) -> Iterator[Conversation]:
     """BEAM, chats of 100K tokens (Tavakoli et al., arXiv 2510.27246). Abstention has no evidence and is left out."""
     for path in sorted(folder.glob("100K-*.json")):
-        data = json.loads(path.read_text())
-        sessions: dict[str, list[Draft]] = {}
-        places: dict[int, Place] = {}
-        for batch in data["chat"]:
-            session = f"batch-{batch['batch_number']}"
-            said = sessions.setdefault(session, [])
-            at = _anchored(batch.get("time_anchor"), 0)
-            for message in (message for group in batch["turns"] for message in group):
-                at = _anchored(message.get("time_anchor"), at)
-                text = re.sub(r"\s*->->[\s\d,]*$", "", message["content"])
-                said.append(Draft(role=message["role"], content=text, created_at=at))
-                places[message["id"]] = (session, len(said))
-        questions = [
-            Question(probe["question"], kind, frozenset(places[id] for id in _ids(probe.get("source_chat_ids"))))
-            for kind, probes in data["probing_questions"].items()
-            for probe in probes
-        ]
-        yield Conversation(path.stem, sessions, _answerable(sessions, questions))
+        with readable(path):
+            yield _beam(path)
+
+
+def _beam(path: Path) -> Conversation:
+    data = json.loads(path.read_text("utf-8"))
+    sessions: dict[str, list[Draft]] = {}
+    places: dict[int, Place] = {}
+    for batch in data["chat"]:
+        session = f"batch-{batch['batch_number']}"
+        said = sessions.setdefault(session, [])
+        at = _anchored(batch.get("time_anchor"), 0)
+        for message in (message for group in batch["turns"] for message in group):
+            at = _anchored(message.get("time_anchor"), at)
+            text = re.sub(r"\s*->->[\s\d,]*$", "", message["content"])
+            said.append(Draft(role=message["role"], content=text, created_at=at))
+            places[message["id"]] = (session, len(said))
+    questions = [
+        Question(probe["question"], kind, frozenset(places[id] for id in _ids(probe.get("source_chat_ids"))))
+        for kind, probes in data["probing_questions"].items()
+        for probe in probes
+    ]
+    return Conversation(path.stem, sessions, _answerable(sessions, questions))
 
 
 def _said(turn: dict[str, Any], when: str) -> Draft:

@@ -110,7 +110,7 @@ class Worker:
         if not self._release(job, reason, lambda tx: queue.fail(tx, job, reason, due=due)):
             return
         if final:
-            about.error("job is dead", reason=reason, exc_info=failure)
+            about.error("job is dead", reason=reason, exc_info=None if isinstance(failure, CarryoverError) else failure)
         else:
             about.warning("job failed and will be tried again", reason=reason)
 

@@ -7,6 +7,7 @@ resumes it) and arms the same job, so that there is still one row, one lease and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -142,11 +143,11 @@ def _think(extractor: Extractor, work: Work) -> tuple[Made | None, Usage]:
         through=work.turns[-1].seq,
         created_at=work.now,
         by=extraction.by,
-        summary=_summary(work.last.summary, extraction.summary),
+        summary=_still_true(_summary(work.last.summary, extraction.summary), merged.findings),
         findings=tuple(merged.findings),
     )
     covered = sum(turn.tokens for turn in work.turns)
-    saved = covered - (_tokens(snapshot) - _tokens(work.last))
+    saved = max(covered - (_tokens(snapshot) - _tokens(work.last)), 0)
     return Made(snapshot, tuple(merged.links)), replace(usage, turns_covered=len(work.turns), tokens_saved=saved)
 
 
@@ -171,6 +172,15 @@ def _save(tx: Tx, job: Job, work: Work, made: Made | None) -> None:
 
 def _tokens(snapshot: Snapshot) -> int:
     return estimate_tokens("\n".join((snapshot.summary, *(finding.text for finding in snapshot.findings))))
+
+
+def _still_true(summary: str, findings: Sequence[Finding]) -> str:
+    """Without the sentences that a finding quoted and a later turn has replaced."""
+    for finding in findings:
+        if finding.status == "superseded":
+            for source in finding.sources:
+                summary = summary.replace(source.quote, "") if source.quote else summary
+    return " ".join(summary.split())
 
 
 def _summary(before: str, new: str) -> str:

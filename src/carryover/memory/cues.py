@@ -42,8 +42,8 @@ DECISION = _any(
     rf"\b(?:we|i)(?:['’]ll| will| shall| am going to| are going to|['’]re going to|['’]m going to|['’]m gonna"
     rf"|['’]re gonna|"
     rf" gonna) {_ADV}(?:{_CHOOSE}|go ahead (?:and|with)) {_NOUN_OBJECT}",
-    rf"\blet['’]?s {_ADV}(?:{_CHOOSE}|make|name|call|set|store|put|ship|remove|rename|schedule|plan|do|have|meet|split"
-    rf"|merge|write|implement|hold off|wait) {_NOUN_OBJECT}",
+    rf"\blet(?:['’]?s| us) {_ADV}(?:{_CHOOSE}|make|name|call|set|store|put|ship|remove|rename|schedule|plan|do|have"
+    rf"|meet|split|merge|write|implement|hold off|wait) {_NOUN_OBJECT}",
     r"^(?:final |key )?(?:decision|decided|agreed|verdict|resolution|resolved)(?: made)?(?: on [^:]{1,60})?\s?[:—–-]",
     r"\b(?:i|we) (?:went with|went for|chose|picked|selected|switched|moved over|standardi[sz]ed on|migrated|opted) \w",
     r"\b(?:the|our|my) (?:final )?(?:decision|choice|plan|verdict|pick) (?:is|was)(?: now)? (?:to|that|the"
@@ -69,7 +69,7 @@ PROPOSAL = _any(
     rf"\b(?:shall|should) (?:we|i) {_ADV}{_CHOOSE}\b",
     rf"\b(?:how|what) about (?:{_CHOOSE}|we|a|an|the|(?-i:[A-Z]))",
     rf"\bi(?:'d|’d| would) {_ADV}(?:{_CHOOSE}|lean towards?|opt for)\b",
-    rf"\blet['’]?s {_ADV}(?:{_CHOOSE}|make|name|call|set|store|put|schedule|meet|do)\b",
+    rf"\blet(?:['’]?s| us) {_ADV}(?:{_CHOOSE}|make|name|call|set|store|put|schedule|meet|do)\b",
     r"\bmy (?:suggestion|recommendation|proposal|advice) (?:is|would be)\b",
     rf"\b(?:do you want|would you like) (?:me |us )?to {_CHOOSE}\b",
     r"\bwhy don['’]t we\b",

@@ -159,11 +159,14 @@ def open_llm(
 ) -> LibraryLLM:
     """The model `provider:model`, say `anthropic:claude-haiku-5-5`; nothing is loaded or connected yet.
 
-    `api_key` and `base_url` default to what the provider's library finds in the environment; `base_url` is as that
+    `api_key` defaults to what the provider's library finds in the environment, unless `base_url` names another host;
+    `base_url` is as that
     library takes it (OpenAI's ends in `/v1`). `timeout_s` bounds one call. `window` replaces the table's.
     Raises ProviderError when no price is known for the model, Invalid for a `base_url` that is none.
     """
     price = prices.find(name, own_prices)
+    if base_url is not None and api_key is None:
+        api_key = "none"  # a key from the environment is meant for the provider's own host, not for this one
     access = {"api_key": api_key, "base_url": None if base_url is None else check_url(base_url)}
     given = {key: value for key, value in access.items() if value is not None}
     return LibraryLLM(name, price, window=window or price.window, timeout_s=timeout_s, access=given)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -49,6 +52,7 @@ class Sqlite:
     name = "sqlite"
 
     def engine(self, url: str) -> sa.Engine:
+        _make_private(sa.make_url(url).database)
         if sa.make_url(url).database in (None, "", ":memory:"):
             raise Invalid(
                 f"database_url {url!r} names no file, and a log in memory would not last; write it as sqlite:///path",
@@ -119,6 +123,13 @@ class Sqlite:
     def frequency(self, conn: sa.Connection, tenant: str, terms: Sequence[str]) -> dict[str, int]:
         counted = "SELECT doc FROM chunks_terms WHERE term = ?"
         return {term: conn.exec_driver_sql(counted, (_word(tenant, term),)).scalar() or 0 for term in terms}
+
+
+def _make_private(path: str | None) -> None:
+    """A new file is its owner's alone to read; SQLite gives its companions (-wal, -shm) the same rights."""
+    if path and not Path(path).exists() and Path(path).parent.is_dir():
+        with suppress(OSError):  # opening it says what is wrong
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _on_connect(connection: Any, _: object) -> None:
