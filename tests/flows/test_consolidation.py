@@ -182,7 +182,12 @@ def test_no_transaction_is_open_while_a_model_thinks(store: Store, scope: Scope,
 
 
 def test_what_was_replaced_is_told_nowhere_as_current(store: Store, scope: Scope) -> None:
-    say(store, scope, "s1", ["Let's use PostgreSQL for the ledger.", "Let's use SQLite for the ledger instead."])
+    say(
+        store,
+        scope,
+        "s1",
+        ["Let's use PostgreSQL for the ledger.", "Fine.", "Let's use SQLite for the ledger instead."],
+    )
     consolidate(store, scope, "s1", Rules())
     text = context(store, scope, Wanted("s2", agent_id="ada")).markdown
     assert "SQLite" in text
