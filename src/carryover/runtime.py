@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from carryover.core.chunk import Hit, Hits, Query
-from carryover.core.clock import DAY_MS
+from carryover.core.clock import DAY_MS, EARLIEST
 from carryover.core.context import Context, Reach, Wanted
 from carryover.core.errors import Conflict, Forbidden, Invalid
 from carryover.core.event import Event
@@ -299,7 +299,7 @@ class Carryover:
             raise Forbidden("this key is narrowed to one user and may not read usage; use one that is not")
         with self.engine.store.read(self.scope) as tx:
             until = tx.now + 1 if until is None else until
-            since = until - 30 * DAY_MS if since is None else since
+            since = max(until - 30 * DAY_MS, EARLIEST) if since is None else since
             return UsageReport(
                 since,
                 until,

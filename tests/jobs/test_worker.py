@@ -168,7 +168,7 @@ def test_over_budget_waits_until_the_day_ends(store: Store, clock: Any) -> None:
     job = get(store)
     assert job is not None
     assert (job.due, job.attempt, job.dead_at) == (day_of(clock.at) + DAY_MS, 0, None)
-    assert "would pass the cap of 100 tokens a day (60 used, 60 needed)" in (job.reason or "")
+    assert "would pass the cap of 100 tokens a day (60 used or held, 60 needed)" in (job.reason or "")
     clock.at = job.due
     assert mine.drain() == 1
     assert (get(store), done(store)) == (None, 2)

@@ -133,7 +133,8 @@ def test_what_another_agent_replaced_shows_only_where_it_may(store: Store, scope
     remember(store, scope, "s2", [new], user="mia", agent="bob", links=[Link(old.id, "superseded", new.id, "turn 1")])
     narrow = history.finding(store, Scope("acme", agent="ada"), old.id)
     assert narrow.superseded_by is None
-    assert narrow.why.endswith("superseded because turn 1.")
+    assert narrow.why.endswith("superseded because another agent knows better.")
+    assert (narrow.finding.superseded_by, "turn 1" in str(narrow.finding.reason)) == (None, False)
     assert history.finding(store, scope, old.id).superseded_by == new
 
 

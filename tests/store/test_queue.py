@@ -283,3 +283,15 @@ def test_two_threads_never_claim_one_job(store: Store, clock: Any) -> None:
         thread.join()
     everything = [subject for mine in taken for subject in mine]
     assert len(everything) == len(set(everything)) == 60
+
+
+def test_a_job_that_was_armed_while_it_failed_for_the_last_time_lives_on(store: Store) -> None:
+    with store.write(Scope("acme")) as tx:
+        queue.arm(tx, [("consolidate", "a/s", 0)])
+        job = queue.claim(tx, ["consolidate"], lease_ms=1000)
+        assert job is not None
+        queue.arm(tx, [("consolidate", "a/s", tx.now)])
+        queue.fail(tx, job, "the model refused", due=None)
+        again = queue.claim(tx, ["consolidate"], lease_ms=1000)
+    assert again is not None
+    assert again.dead_at is None

@@ -77,6 +77,11 @@ def test_a_cap_counts_what_is_settled_and_what_is_reserved(store: Store, clock: 
         OverBudget, match=f"would pass the cap of {name} a day.* it waits until midnight UTC"
     ) as refusal:
         reserve(store, call("0.000000001", 1), cap)
+    # Only what a running job holds is in the way, and that job will mostly need less.
+    assert refusal.value.facts["until"] == clock.at + usages.SOON_MS
+    record(store, call("0.5", 100))
+    with pytest.raises(OverBudget) as refusal:
+        reserve(store, call("0.000000001", 1), cap)
     assert refusal.value.facts["until"] == day_of(clock.at) + DAY_MS
     clock.at = refusal.value.facts["until"]
     reserve(store, call("0.5", 100), cap)

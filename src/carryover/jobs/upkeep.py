@@ -14,7 +14,8 @@ STALE_MS = 2 * DAY_MS
 
 
 def upkeep(store: Store) -> None:
-    """Jobs that waited for a cap look again (it may have been raised), and old reservations of dead workers are gone.
+    """Jobs that waited for a cap look again (it may have been raised), old reservations of dead workers are gone, and
+    what expired sessions held has left the files.
 
     A reservation counts against the caps of its own day only, so after two days it has no effect any more.
     """
@@ -22,5 +23,6 @@ def upkeep(store: Store) -> None:
         with store.write(Scope("")) as tx:
             queue.release(tx)
             usages.forget_reservations(tx, before=tx.now - STALE_MS)
+        store.settle()
     except StoreUnavailable as away:
         logging.getLogger(__name__).warning("upkeep was put off: %s", away)

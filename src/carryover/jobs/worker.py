@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import structlog
-
 from carryover.core.errors import CarryoverError, LeaseLost, OverBudget, ProviderUnavailable, StoreUnavailable
 from carryover.core.job import Job
 from carryover.core.scope import Scope
 from carryover.core.usage import Cap
 from carryover.jobs.derivation import Derivation
+from carryover.jobs.logger import logger_for
 from carryover.jobs.run import run
 from carryover.store import queue
 from carryover.store.store import Store, Tx
 
-# Into the standard library's logging, so that whoever embeds carryover decides what is shown, and where.
-logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
-    logging.getLogger(__name__),
-    processors=[
-        structlog.stdlib.filter_by_level,
-        structlog.processors.format_exc_info,
-        structlog.processors.KeyValueRenderer(key_order=["event"]),
-    ],
-    wrapper_class=structlog.stdlib.BoundLogger,
-)
+logger = logger_for(__name__)
 
 LEASE_MS = 60_000
 FIRST_RETRY_MS = 2_000

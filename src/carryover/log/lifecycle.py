@@ -73,7 +73,9 @@ def delete(store: Store, scope: Scope, agent_id: str, session_id: str) -> Receip
     scope.require("write")
     with store.write(scope) as tx:
         head = sessions.get(tx, agent_id, session_id)
-        return Receipt(agent_id, session_id, tx.now, _erase(tx, head, "delete"))
+        receipt = Receipt(agent_id, session_id, tx.now, _erase(tx, head, "delete"))
+    store.settle()
+    return receipt
 
 
 def expiry() -> Derivation[int, None]:

@@ -93,6 +93,7 @@ def read_cursor(cursor: str, types: tuple[type, ...]) -> Any:
     """The place that a cursor stands for. Raises Invalid for one that we did not make."""
     try:
         place: Any = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        json.dumps(place, ensure_ascii=False).encode()  # half of a surrogate pair is no text that we made
     except (binascii.Error, ValueError):
         place = None
     if not isinstance(place, list) or tuple(map(_kind, cast("list[object]", place))) != types:

@@ -44,10 +44,11 @@ class Work:
     last: Snapshot
     others: tuple[Finding, ...]
     now: int
+    ended: frozenset[str] = frozenset()  # live in `last`, and ended by another session since
 
     @property
     def live(self) -> tuple[Finding, ...]:
-        return (*self.others, *(finding for finding in self.last.findings if finding.live))
+        return (*self.others, *(f for f in self.last.findings if f.live and f.id not in self.ended))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,8 @@ def _load(tx: Tx, job: Job) -> Work | None:
         return Work(head, (), nothing(head.agent, head.session), (), tx.now)
     last = snapshots.latest(tx, head.agent, head.session) or nothing(head.agent, head.session)
     new = _since(tx, head, last.through)
-    return Work(head, new, last, _others(tx, head), tx.now) if new else None
+    ended = snapshots.ended_elsewhere(tx, [f.id for f in last.findings if f.live])
+    return Work(head, new, last, _others(tx, head), tx.now, ended) if new else None
 
 
 def _in_conversation(head: Head, now: int) -> bool:
@@ -134,6 +136,7 @@ def _think(extractor: Extractor, work: Work) -> tuple[Made | None, Usage]:
         extraction,
         work.turns,
         now=work.now,
+        ended=work.ended,
         new_id=lambda: new_id("f"),
     )
     snapshot = Snapshot(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from carryover.core.errors import Invalid, NotFound
 from carryover.core.scope import Scope
 from carryover.core.session import Source
@@ -56,7 +58,11 @@ def finding(store: Store, scope: Scope, id: str) -> FindingDetail:
         wide = tx.within(Scope(tx.tenant))
         earlier = tuple(f for f in kept.replaced_by(wide, id) if scope.agent in (None, f.agent_id))
         later = _later(wide, known)
-        later = later if later is not None and scope.agent in (None, later.agent_id) else None
+        if later is not None and scope.agent not in (None, later.agent_id):
+            later, known = (
+                None,
+                replace(known, superseded_by=None, reason="another agent knows better"),
+            )
     return FindingDetail(known, earlier, later, _why(known, earlier, later))
 
 

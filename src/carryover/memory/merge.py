@@ -43,6 +43,7 @@ def merge(
     *,
     now: int,
     new_id: Callable[[], str],
+    ended: frozenset[str] = frozenset(),
 ) -> Merged:
     """The findings of the snapshot that follows `last`, in order of time; the same input gives the same output.
 
@@ -51,7 +52,7 @@ def merge(
     instructions and open tasks after all others.
     """
     said = {turn.seq: min(turn.created_at, now) for turn in turns}
-    state = _State(last.agent_id, last.session_id, extraction.by, said, now, new_id)
+    state = _State(last.agent_id, last.session_id, extraction.by, said, now, new_id, ended)
     for finding in last.findings:
         if finding.live:
             state.keep(finding)
@@ -79,6 +80,7 @@ class _State:
     said: dict[int, int]
     now: int
     new_id: Callable[[], str]
+    ended: frozenset[str]  # by other sessions: said again, they are news
     findings: dict[str, Finding] = field(default_factory=dict[str, Finding])
     others: dict[str, Finding] = field(default_factory=dict[str, Finding])
     links: dict[str, Link] = field(default_factory=dict[str, Link])
@@ -90,7 +92,7 @@ class _State:
     def add(self, n: int, found: Found) -> None:
         """`found` is a source more of a finding that says the same, or a new finding that ends what it replaces."""
         source = Source(self.session_id, found.first, found.last, found.quote)
-        twin = next((f for f in self.findings.values() if f.live and same(found, f)), None)
+        twin = next((f for f in self.findings.values() if f.live and f.id not in self.ended and same(found, f)), None)
         if twin is not None:
             self.placed[n] = twin.id
             known = source in twin.sources or len(twin.sources) >= MOST_SOURCES
@@ -140,8 +142,9 @@ class _State:
             elif _replaces(finding, other):
                 self._link(other, finding, _reason(found.last, found.quote))
             elif _replaces(other, finding) and other.learned_at > finding.learned_at:
-                reason = f"session {other.session_id!r} says otherwise later: {shorten(other.text, _LONGEST_REASON)}"
-                finding = replace(finding, status="superseded", superseded_by=other.id, reason=reason)
+                finding = replace(
+                    finding, status="superseded", superseded_by=other.id, reason="another session says otherwise later"
+                )
         return finding
 
     def _end(self, f: Finding, status: FindingStatus, by: Finding | None, reason: str, at: int | None = None) -> None:

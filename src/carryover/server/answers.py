@@ -45,17 +45,16 @@ def etag(version: int | str) -> dict[str, str]:
     return {"ETag": f'"{version}"'}
 
 
-def of_session(request: Request, session: Session, status: int = 200, **more: Any) -> Response:
-    """The session with its version as ETag; 304 where the caller has that version."""
-    if status == 200 and is_known(request, session.version):
-        return not_modified(session.version)
+def of_session(session: Session, status: int = 200, **more: Any) -> Response:
+    """The session with its version as ETag.
+
+    The version is for `If-Match`: a session may close, or be erased and begun anew, at the same version.
+    """
     return encoded({**encode(session), **more}, status, etag(session.version))
 
 
-def with_turns(request: Request, session: Session, turns: list[Turn], **more: Any) -> Response:
-    """The session with these turns, their content byte for byte; 304 where the caller has that version."""
-    if is_known(request, session.version):
-        return not_modified(session.version)
+def with_turns(session: Session, turns: list[Turn], **more: Any) -> Response:
+    """The session with these turns, their content byte for byte."""
     text = "".join(turns_text({**encode(session), **more}, turns))
     return Response(text, 200, etag(session.version), media_type=JSON)
 
@@ -98,7 +97,3 @@ def is_known(request: Request, version: int | str) -> bool:
         return False
     tags = {tag.strip().removeprefix("W/") for tag in asked.split(",")}
     return f'"{version}"' in tags or "*" in tags
-
-
-def not_modified(version: int | str) -> Response:
-    return Response(status_code=304, headers=etag(version))

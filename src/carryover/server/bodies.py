@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from carryover.core.chunk import ChunkKind, Query
 from carryover.core.clock import parse_time
@@ -107,11 +107,14 @@ async def read(request: Request) -> bytes:
     if int(request.headers.get("content-length", "0")) > limit:
         raise _too_large(limit)
     size, pieces = 0, list[bytes]()
-    async for piece in request.stream():
-        size += len(piece)
-        if size > limit:
-            raise _too_large(limit)
-        pieces.append(piece)
+    try:
+        async for piece in request.stream():
+            size += len(piece)
+            if size > limit:
+                raise _too_large(limit)
+            pieces.append(piece)
+    except ClientDisconnect as cause:
+        raise Malformed("the body broke off; send the request again") from cause
     return b"".join(pieces)
 
 
@@ -235,6 +238,8 @@ def _object(raw: Raw, field: str) -> dict[str, Any]:
         value: object = json.loads(_text(raw))
     except RecursionError as cause:
         raise Invalid(f"{field} is nested too deeply; flatten it", field=field) from cause
+    except ValueError as cause:  # a number of more digits than Python reads
+        raise Invalid(f"{field} is not JSON that can be read ({cause}); correct it", field=field) from cause
     if not isinstance(value, dict):
         raise Invalid(f"{field} is not an object; send one, or leave it out", field=field)
     return cast("dict[str, Any]", value)

@@ -131,9 +131,16 @@ def _touch(memory: Carryover, key: keys.Key) -> None:
 
 def _refuse_other_sites(request: Request) -> None:
     """In open local mode a browser must not become the way in for pages from elsewhere (DNS rebinding, CSRF)."""
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname
     origin = request.headers.get("origin")
-    if host not in _LOOPBACK or (origin is not None and urlsplit(origin).hostname not in _LOOPBACK):
+    host = _host(f"//{request.headers.get('host', '')}")
+    if host not in _LOOPBACK or (origin is not None and _host(origin) not in _LOOPBACK):
         raise Forbidden(
             "without API keys only this machine's own programs are served; make a key with `carryover keys create`",
         )
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None

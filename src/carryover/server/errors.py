@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -17,8 +16,9 @@ from starlette.responses import Response
 from carryover.core import errors
 from carryover.core.errors import CarryoverError
 from carryover.core.wire import encode_error
+from carryover.jobs.logger import logger_for
 
-logger = structlog.get_logger(__name__)
+logger = logger_for(__name__)
 
 MEDIA = "application/problem+json"
 

@@ -43,6 +43,10 @@ class Dialect(Protocol):
         """
         ...
 
+    def settle(self, cursor: Any) -> None:
+        """What was erased leaves the files that the engine writes ahead of the database, unless it is too busy now."""
+        ...
+
     def prepare(self, conn: sa.Connection) -> None:
         """The text index and the trigger that keeps turns from being updated; may run twice."""
         ...

@@ -37,6 +37,7 @@ def erase(tx: Tx, agent: str, session: str) -> dict[str, int]:
             for table in (findings, snapshots, watermarks, events, bodies, turns, sessions)
         ),
     )
+    _reopen(tx, agent, session)
     counts = dict(chunks.erase(tx, agent, session))
     for table, doomed in tables:
         gone = tx.conn.execute(table.delete().where(table.c.tenant == tx.tenant, doomed))
@@ -45,6 +46,20 @@ def erase(tx: Tx, agent: str, session: str) -> dict[str, int]:
     unnamed = usages.update().where(usages.c.tenant == tx.tenant, _here(usages, agent, session)).values(session="")
     counts["usages"] = tx.conn.execute(unnamed).rowcount
     return counts
+
+
+def _reopen(tx: Tx, agent: str, session: str) -> None:
+    """The sessions whose findings this one had closed are indexed again: those findings can be found from now on."""
+    closed = (
+        sa.select(findings.c.agent, findings.c.session)
+        .join(links, sa.and_(links.c.tenant == findings.c.tenant, links.c.finding == findings.c.id))
+        .where(links.c.tenant == tx.tenant, findings.c.tenant == tx.tenant, _here(links, agent, session))
+        .distinct()
+    )
+    for other_agent, other in tx.conn.execute(closed).all():
+        here = (watermarks.c.tenant == tx.tenant, _here(watermarks, other_agent, other))
+        tx.conn.execute(watermarks.update().where(*here).values(snapshot=0))
+        queue.arm(tx, [("index", f"{other_agent}/{other}", tx.now)], push=False)
 
 
 def _here(table: sa.Table, agent: str, session: str) -> sa.ColumnElement[bool]:

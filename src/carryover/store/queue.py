@@ -117,8 +117,12 @@ def finish(tx: Tx, job: Job) -> None:
 
 
 def fail(tx: Tx, job: Job, reason: str, *, due: int | None) -> None:
-    """The job is tried again at `due`, or is dead (None) and keeps its reason until someone arms it again."""
-    state = {"dead_at": tx.now} if due is None else {"due": due}
+    """The job is tried again at `due`, or is dead (None) and keeps its reason until someone arms it again.
+
+    Where that happened while it ran, it lives on.
+    """
+    unarmed = jobs.c.revision == job.revision
+    state: dict[str, Any] = {"dead_at": sa.case((unarmed, tx.now))} if due is None else {"due": due}
     _only_mine(tx, job, jobs.update().values(lease=None, leased_until=None, reason=reason, **state))
 
 

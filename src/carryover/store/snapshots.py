@@ -158,6 +158,11 @@ def finding(tx: Tx, id: str) -> Finding:
     return known
 
 
+def ended_elsewhere(tx: Tx, ids: Sequence[str]) -> frozenset[str]:
+    """Those of the findings that a session other than their own has closed."""
+    return frozenset(_links_of(tx, ids))
+
+
 def replaced_by(tx: Tx, id: str) -> list[Finding]:
     """The findings that this one superseded, oldest first."""
     own = sa.select(findings.c.id).where(findings.c.tenant == tx.tenant, findings.c.superseded_by == id)

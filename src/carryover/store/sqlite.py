@@ -22,6 +22,7 @@ from carryover.store.dialect import Bounds
 from carryover.store.tables import counters
 
 BUSY_MS = 10_000
+SETTLE_MS = 250  # how long a checkpoint waits for readers; the next one tries again
 
 # Contentless: the index keeps no second copy of the text. Its words are hashes keyed by the tenant (`_word`), so
 # tenants share no word and no count, and any text is a legal query. `owner` holds one word each for the agent,
@@ -67,6 +68,13 @@ class Sqlite:
 
     def generation(self, cursor: Any) -> int | None:
         return cursor.execute("PRAGMA data_version").fetchone()[0]
+
+    def settle(self, cursor: Any) -> None:
+        cursor.execute(f"PRAGMA busy_timeout={SETTLE_MS}")
+        try:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
 
     def prepare(self, conn: sa.Connection) -> None:
         for statement in _PREPARE:

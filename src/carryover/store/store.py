@@ -132,6 +132,19 @@ class Store:
             with closing(self._watcher.cursor()) as cursor:
                 return self.dialect.generation(cursor)
 
+    def settle(self) -> None:
+        """After an erasure: no file of the database holds what was erased, unless readers were too busy just now.
+
+        Upkeep does it again every hour.
+        """
+        with self._writing, guarded():
+            conn = self.engine.raw_connection()
+            try:
+                with closing(conn.cursor()) as cursor:
+                    self.dialect.settle(cursor)
+            finally:
+                conn.close()
+
     @contextmanager
     def write(self, scope: Scope) -> Generator[Tx]:
         """All that is written inside is on disk when the block is left, or none of it if it raises."""

@@ -16,6 +16,7 @@ from carryover.core.usage import Cap, Group, Usage, UsageTotal
 from carryover.store.store import Tx
 from carryover.store.tables import jobs, usages
 
+SOON_MS = 30_000
 _NANO = Decimal(10) ** 9
 _SUMS = ("calls", "tokens_in", "tokens_out", "cache_read", "cache_write", "money", "turns_covered", "tokens_saved")
 
@@ -24,14 +25,18 @@ def reserve(tx: Tx, job: Job, estimate: Usage, cap: Cap) -> str:
     """The estimate is held against the tenant's caps of this UTC day; the reservation's id.
 
     What is settled and what is reserved are added in one write transaction, so no number of workers can pass a
-    cap together. Raises OverBudget, with `until` (the next UTC midnight), when this job would.
+    cap together. Raises OverBudget when this job would, with `until`: the next UTC midnight, or soon where only the
+    reservations of jobs that run now are in the way, which mostly hold more than those jobs will use.
     """
-    today = spent(tx, tx.now).plus(reserved(tx, tx.now))
-    tomorrow = day_of(tx.now) + DAY_MS
+    settled = spent(tx, tx.now)
+    today = settled.plus(reserved(tx, tx.now))
+    tomorrow, soon = day_of(tx.now) + DAY_MS, tx.now + SOON_MS
     if cap.tokens is not None and today.tokens + estimate.tokens > cap.tokens:
-        raise _over(job, f"{cap.tokens} tokens", f"{today.tokens} used, {estimate.tokens} needed", tomorrow)
+        until = soon if settled.tokens + estimate.tokens <= cap.tokens else tomorrow
+        raise _over(job, f"{cap.tokens} tokens", f"{today.tokens} used or held, {estimate.tokens} needed", until)
     if cap.money is not None and today.money + estimate.money > cap.money:
-        raise _over(job, f"${cap.money}", f"${today.money} used, ${estimate.money} needed", tomorrow)
+        until = soon if settled.money + estimate.money <= cap.money else tomorrow
+        raise _over(job, f"${cap.money}", f"${today.money} used or held, ${estimate.money} needed", until)
     return _add(tx, job, estimate, settled=False, saved=False)
 
 

@@ -52,11 +52,9 @@ def snapshots(memory: Reader, id: Id, agent: OfAgent = None, limit: Limit = 100)
 
 
 @router.get("/sessions/{id}/snapshots/{version}", **gives("Snapshot"))
-def snapshot(request: Request, memory: Reader, id: Id, version: Version, agent: OfAgent = None) -> Response:
+def snapshot(memory: Reader, id: Id, version: Version, agent: OfAgent = None) -> Response:
     """One snapshot with its findings; it never changes."""
     found = memory.snapshot(id, version, agent=named(None, agent))
-    if answers.is_known(request, found.version):
-        return answers.not_modified(found.version)
     return answers.answer(found, 200, answers.etag(found.version))
 
 

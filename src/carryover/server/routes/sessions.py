@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from carryover.core.session import Session, Turn
@@ -25,7 +24,6 @@ After = Annotated[int, Query(ge=0, lt=2**53, description="only turns whose `seq`
 
 @router.get("/sessions/{id}/turns", **gives("SessionResponse"))
 def turns(
-    request: Request,
     memory: Reader,
     id: Id,
     agent: OfAgent = None,
@@ -37,21 +35,17 @@ def turns(
     after = read_cursor(cursor, (int,))[0] if cursor else after
     session, found = memory.turns(id, agent=named(None, agent), after=after, limit=limit)
     more = bool(found) and found[-1].seq < session.version
-    return answers.with_turns(request, session, found, next_cursor=make_cursor(found[-1].seq) if more else None)
+    return answers.with_turns(session, found, next_cursor=make_cursor(found[-1].seq) if more else None)
 
 
 @router.post("/sessions/{id}/close", **gives("SessionResponse"), **takes(Named, required=False))
-def close(
-    request: Request, memory: Writer, id: Id, asked: Annotated[Named, Depends(body(Named))], agent: OfAgent = None
-) -> Response:
+def close(memory: Writer, id: Id, asked: Annotated[Named, Depends(body(Named))], agent: OfAgent = None) -> Response:
     """The conversation is over: its consolidation is due now."""
     return answers.answer(memory.close_session(id, agent=named(asked.agent_id, agent)))
 
 
 @router.post("/sessions/{id}/hold", **gives("SessionResponse"), **takes(Hold, required=False))
-def hold(
-    request: Request, memory: Writer, id: Id, asked: Annotated[Hold, Depends(body(Hold))], agent: OfAgent = None
-) -> Response:
+def hold(memory: Writer, id: Id, asked: Annotated[Hold, Depends(body(Hold))], agent: OfAgent = None) -> Response:
     """The session stays active: no consolidation before then, unless a later append or close says otherwise."""
     return answers.answer(memory.hold_session(id, agent=named(asked.agent_id, agent), seconds=asked.seconds))
 
@@ -67,7 +61,6 @@ def sessions(
 
 @router.get("/memory/{agent_id}/{session_id}", **gives("SessionResponse"))
 def session(
-    request: Request,
     memory: Reader,
     agent_id: AgentId,
     session_id: SessionId,
@@ -75,10 +68,8 @@ def session(
 ) -> Response:
     """The session with all its turns; a long one comes page by page."""
     if not turns:
-        return answers.of_session(request, memory.session(session_id, agent=agent_id))
+        return answers.of_session(memory.session(session_id, agent=agent_id))
     shown, first = memory.turns(session_id, agent=agent_id, limit=PAGE)
-    if answers.is_known(request, shown.version):
-        return answers.not_modified(shown.version)
     pieces = answers.turns_text(encode(shown), _every(memory, shown, first))
     if shown.version <= len(first):
         return Response("".join(pieces), 200, answers.etag(shown.version), media_type=answers.JSON)

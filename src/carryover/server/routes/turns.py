@@ -15,6 +15,7 @@ from carryover.runtime import Carryover
 from carryover.server import answers, bodies
 from carryover.server.deps import enter
 
+FEW = 20  # turns of a window that is read without a thread
 INLINE = 64 << 10  # larger bodies are decoded in a thread, so that others need not wait
 
 
@@ -31,7 +32,7 @@ async def append_message(request: Request) -> Response:
     agent_id, session_id = request.path_params["agent_id"], request.path_params["session_id"]
     done = await _append(request, memory, session_id, agent_id)
     session = memory.session(session_id, agent=agent_id)
-    return answers.of_session(request, session, 201 if done.saved else 200, turn=encode(done.turns[0]))
+    return answers.of_session(session, 201 if done.saved else 200, turn=encode(done.turns[0]))
 
 
 async def window(request: Request) -> Response:
@@ -41,9 +42,17 @@ async def window(request: Request) -> Response:
     asked = request.query_params.get("last_n", "10")
     if not (asked.isascii() and asked.isdigit() and len(asked) < 10):
         raise Invalid(f"last_n {asked[:40]!r} is no number; use 1 to 1000", field="last_n")
+    last_n = int(asked)
+    if last_n > FEW:
+        return await run_in_threadpool(_window, request, memory, (agent_id, session_id, last_n))
     # A point read of 0.1 ms: handing it to a thread and back costs as much again.
-    session, turns = memory.window(session_id, agent=agent_id, last_n=int(asked))
-    return answers.with_turns(request, session, turns)
+    return _window(request, memory, (agent_id, session_id, last_n))
+
+
+def _window(request: Request, memory: Carryover, asked: tuple[str, str, int]) -> Response:
+    agent_id, session_id, last_n = asked
+    session, turns = memory.window(session_id, agent=agent_id, last_n=last_n)
+    return answers.with_turns(session, turns)
 
 
 ROUTES = [
