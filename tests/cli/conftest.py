@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import Commands
 
 from carryover.cli.demo_server import serving
+from commands import Commands
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from commands import Commands, line_of, rest_of, started
 
 from carryover.cli.demo_server import serving
 from carryover.runtime import Carryover
 from carryover.settings import load
+from commands import Commands, line_of, rest_of, started
 
 
 def test_a_key_is_shown_once_listed_and_revoked(carryover: Commands) -> None:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import Commands, line_of, rest_of, run, started
 
 from carryover.cli import demo_data
 from carryover.cli.demo_data import AGENT, NEXT
 from carryover.core.text import count_tokens
+from commands import Commands, line_of, rest_of, run, started
 
 
 @pytest.fixture

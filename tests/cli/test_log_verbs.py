@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from commands import ENTRY, Commands, line_of, started
 
 

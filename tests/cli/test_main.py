@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import ENTRY, Commands, run
 
 from carryover.cli.main import VERBS
+from commands import ENTRY, Commands, run
 
 GROUPS = {
     "keys": ("create", "list", "revoke"),

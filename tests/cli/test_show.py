@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from commands import ENTRY, Commands, run
 
 from carryover.cli import show
+from commands import ENTRY, Commands, run
 
 
 @pytest.mark.usefixtures("home")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Commands
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from carryover.cli import archive
 from carryover.core.session import Append, Draft, Json, Turn
 from carryover.runtime import Carryover
 from carryover.settings import load
+from commands import Commands
 
 ODD = (
     '"plain"',

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from gold_rules import ROWS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from carryover.core.snapshot import Extraction, Finding, Found
 from carryover.core.usage import Usage
 from carryover.memory import ground
 from carryover.memory.rules import Rules, summary
+from gold_rules import ROWS
 
 AT = 1_790_000_000_000  # a Monday
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from findable import BY_MEANING, BY_WORDS, catch_up, drafts, log, open_model, tell
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +25,7 @@ from carryover.recall import index
 from carryover.recall.search import search
 from carryover.store import erasure, snapshots
 from carryover.store.store import Store
+from findable import BY_MEANING, BY_WORDS, catch_up, drafts, log, open_model, tell
 from talk import consolidate
 
 

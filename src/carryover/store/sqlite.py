@@ -135,7 +135,7 @@ class Sqlite:
 
 def _make_private(path: str | None) -> None:
     """A new file is its owner's alone to read; SQLite gives its companions (-wal, -shm) the same rights."""
-    if path and not Path(path).exists() and Path(path).parent.is_dir():
+    if path and path != ":memory:" and not Path(path).exists() and Path(path).parent.is_dir():
         with suppress(OSError):  # opening it says what is wrong
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
