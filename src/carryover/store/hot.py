@@ -6,8 +6,7 @@ still takes the long way while somebody listens to the engine's statements, so t
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -36,8 +35,13 @@ def write(conn: sa.Connection, statement: Any, rows: Sequence[dict[str, Any]]) -
     if heard(conn):
         conn.exec_driver_sql(text, given if len(given) > 1 else given[0])
         return
-    with closing(conn.connection.cursor()) as cursor, wrapped(conn, text):
+    cursor = conn.connection.cursor()
+    try:
         cursor.executemany(text, given)
+    except conn.dialect.loaded_dbapi.Error as cause:
+        raise _said_long(conn, text, cause) from cause
+    finally:
+        cursor.close()
 
 
 @lru_cache(maxsize=64)
@@ -52,9 +56,14 @@ def read(conn: sa.Connection, statement: Any, asked: dict[str, Any]) -> Sequence
     given: Any = asked if order is None else tuple(asked[name] for name in order)
     if heard(conn):
         return conn.exec_driver_sql(text, given).all()
-    with closing(conn.connection.cursor()) as cursor, wrapped(conn, text):
+    cursor = conn.connection.cursor()
+    try:
         cursor.execute(text, given)
         return cursor.fetchall()
+    except conn.dialect.loaded_dbapi.Error as cause:
+        raise _said_long(conn, text, cause) from cause
+    finally:
+        cursor.close()
 
 
 def heard(conn: sa.Connection) -> bool:
@@ -62,11 +71,6 @@ def heard(conn: sa.Connection) -> bool:
     return bool(conn.engine.dispatch.before_cursor_execute)
 
 
-@contextmanager
-def wrapped(conn: sa.Connection, text: str) -> Generator[None]:
-    """An error of the driver leaves as SQLAlchemy's of the same name, as it would on the long way."""
-    failures: Any = conn.dialect.loaded_dbapi.Error
-    try:
-        yield
-    except failures as cause:
-        raise exc.DBAPIError.instance(text, None, cause, failures, dialect=conn.dialect) from cause
+def _said_long(conn: sa.Connection, text: str, cause: Exception) -> BaseException:
+    """An error of the driver as SQLAlchemy's of the same name: what the long way would raise."""
+    return exc.DBAPIError.instance(text, None, cause, conn.dialect.loaded_dbapi.Error, dialect=conn.dialect)
