@@ -6,13 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from carryover.core.chunk import Hit, Hits, Query
 from carryover.core.clock import DAY_MS, EARLIEST
 from carryover.core.context import Context, Reach, Wanted
-from carryover.core.errors import Conflict, Forbidden, Invalid
+from carryover.core.errors import Conflict, Forbidden
 from carryover.core.event import Event
 from carryover.core.health import Health
 from carryover.core.job import subject_of
@@ -29,6 +28,7 @@ from carryover.log import lifecycle, read, stream
 from carryover.memory import consolidate, history
 from carryover.memory.extract import ModelExtractor
 from carryover.memory.rules import Rules
+from carryover.opening import limits_of, open_store
 from carryover.providers.catalog import Access, open_embedder
 from carryover.providers.llm import open_llm
 from carryover.recall import context as contexts
@@ -61,13 +61,9 @@ class Engine:
 
         Raises Invalid for settings that cannot be, StoreUnavailable when the database cannot be opened.
         """
-        if settings.database_url is None:
-            _make_folder(settings.folder)
-        limits = appending.Limits(
-            idle_ms=int(settings.idle_s * 1000), turn_bytes=settings.max_turn_bytes, ttl_s=settings.ttl_s
-        )
+        limits = limits_of(settings)
         with ExitStack() as opened:
-            store = opened.enter_context(Store.open(settings.store_url, clock=clock))
+            store = opened.enter_context(open_store(settings, clock=clock))
             llm, embedder = _llm(settings), embedder_of(settings)
             for model in filter(None, (llm, embedder)):
                 opened.callback(model.close)
@@ -351,12 +347,3 @@ def _derivations(extractor: Extractor, embedder: Embedder | None) -> Derivations
     if embedder is not None:
         made.append(index.embedding(embedder))
     return {derivation.kind: derivation for derivation in made}
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as cause:
-        raise Invalid(
-            f"{folder} cannot be made ({cause.strerror}); set CARRYOVER_HOME to a folder you may write to", field="home"
-        ) from cause

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from carryover.cli import memory, show
-from carryover.cli.embedded import open_store
 from carryover.cli.options import AsJson, example
 from carryover.core.errors import DataLoss
+from carryover.opening import open_store
 from carryover.store import check as checks
 from carryover.store import migrate
 

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from carryover.core.errors import Invalid
 from carryover.core.event import Filter, Page
 from carryover.core.scope import DEFAULT, Scope
 from carryover.core.session import Append, Appended, Session, Turn
 from carryover.log import append as appending
 from carryover.log import read, stream
+from carryover.opening import limits_of, open_store
 from carryover.settings import Settings
-from carryover.store.store import Store
-
-
-def open_store(settings: Settings) -> Store:
-    """The embedded store, made where there is none.
-
-    Raises Invalid when the home cannot be made, StoreUnavailable when the database cannot be opened.
-    """
-    if settings.database_url is None:
-        try:
-            settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as cause:
-            raise Invalid(
-                f"{settings.folder} cannot be made ({cause.strerror}); set CARRYOVER_HOME to a folder you may write to",
-                field="home",
-            ) from cause
-    return Store.open(settings.store_url)
 
 
 class EmbeddedLog:
@@ -35,9 +18,7 @@ class EmbeddedLog:
         """Raises Invalid when the home cannot be made, StoreUnavailable when the database cannot be opened."""
         self._scope = Scope(settings.tenant)
         self._store = open_store(settings)
-        self._limits = appending.Limits(
-            idle_ms=int(settings.idle_s * 1000), turn_bytes=settings.max_turn_bytes, ttl_s=settings.ttl_s
-        )
+        self._limits = limits_of(settings)
         self._log = appending.open_log(self._store, self._limits)
 
     def append(self, request: Append) -> Appended:

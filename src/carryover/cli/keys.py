@@ -7,11 +7,11 @@ from typing import Annotated, cast
 import typer
 
 from carryover.cli import memory, show
-from carryover.cli.embedded import open_store
 from carryover.cli.options import AsJson, example
 from carryover.core.ids import check_id
 from carryover.core.scope import RIGHTS, Right, Scope
 from carryover.core.wire import encode
+from carryover.opening import open_store
 from carryover.store import keys
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Make, list and revoke API keys.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from carryover.core.chunk import Chunk
 from carryover.store import counters, vectors
+from carryover.store.parts import parts
 from carryover.store.store import Tx
 from carryover.store.tables import chunks, watermarks
 from carryover.store.tables import vectors as vector_rows
 
-_PART = 300  # rows named in one statement; engines limit its parameters
 # Numbers may be committed out of order where several writers work at once; none is late by as many as this.
 _LATE = 10_000
 # In the order of Chunk's fields.
@@ -68,7 +68,7 @@ def add(tx: Tx, new: Sequence[Chunk]) -> list[Chunk]:
 def by_n(tx: Tx, ns: Collection[int]) -> dict[int, Chunk]:
     """Those of the numbers that exist."""
     found: dict[int, Chunk] = {}
-    for part in _parts(sorted(ns)):
+    for part in parts(sorted(ns)):
         found |= {chunk.n: chunk for chunk in _read(tx, _select(tx).where(chunks.c.n.in_(part)))}
     return found
 
@@ -83,7 +83,7 @@ def around(tx: Tx, ns: Collection[int], reach: int) -> list[Chunk]:
         near.c.first.between(seed.c.first - reach, seed.c.last + reach),
     )
     found: dict[int, Chunk] = {}
-    for part in _parts(sorted(ns)):
+    for part in parts(sorted(ns)):
         there = sa.select(near.c.n).join_from(seed, near, close)
         there = there.where(seed.c.tenant == tx.tenant, seed.c.n.in_(part), near.c.kind == "turn", near.c.part == 0)
         found |= {chunk.n: chunk for chunk in _read(tx, _select(tx).where(chunks.c.n.in_(there)))}
@@ -113,7 +113,7 @@ def remove(tx: Tx, gone: Sequence[Chunk]) -> int:
     if not gone:
         return 0
     tx.dialect.unindex(tx.conn, tx.tenant, gone)
-    for part in _parts([chunk.n for chunk in gone]):
+    for part in parts([chunk.n for chunk in gone]):
         tx.conn.execute(chunks.delete().where(chunks.c.tenant == tx.tenant, chunks.c.n.in_(part)))
     _count(tx, gone, -1)
     return vectors.remove(tx, [chunk.n for chunk in gone])
@@ -166,7 +166,3 @@ def _read(tx: Tx, wanted: sa.Select[*tuple[Any, ...]]) -> list[Chunk]:
 def _row(tenant: str, chunk: Chunk) -> dict[str, object]:
     fields = zip(_COLUMNS, Chunk.__dataclass_fields__, strict=True)
     return {"tenant": tenant, **{column.name: getattr(chunk, field) for column, field in fields}}
-
-
-def _parts(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    return (values[start : start + _PART] for start in range(0, len(values), _PART))

@@ -14,6 +14,7 @@ from carryover.core.errors import NotFound
 from carryover.core.session import Session, Status
 from carryover.store import hot
 from carryover.store.dialect import Dialect
+from carryover.store.parts import parts
 from carryover.store.store import Tx
 from carryover.store.tables import sessions
 
@@ -38,7 +39,6 @@ class Head:
 
 _COLUMNS = [sessions.c[name] for name in Head.__dataclass_fields__]
 _KEY = ["tenant", "agent", "session"]
-_PART = 1000  # ids named in one statement; engines limit its parameters
 _FIND = sa.select(*_COLUMNS).where(
     sessions.c.tenant == sa.bindparam("tenant"),
     sessions.c.agent == sa.bindparam("agent"),
@@ -59,8 +59,8 @@ def find(tx: Tx, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Head]
         by_agent.setdefault(agent, []).append(session)
     found: dict[tuple[str, str], Head] = {}
     for agent, named in by_agent.items():
-        for start in range(0, len(named), _PART):
-            asked = {"tenant": tx.tenant, "agent": agent, "sessions": named[start : start + _PART]}
+        for part in parts(named):
+            asked = {"tenant": tx.tenant, "agent": agent, "sessions": part}
             heads = (Head(*row) for row in tx.conn.execute(_FIND, asked))
             found |= {(head.agent, head.session): head for head in heads}
     return found

@@ -6,7 +6,7 @@ Closings by a later session are kept apart, in `links`, and laid over a finding 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -15,10 +15,9 @@ import sqlalchemy as sa
 from carryover.core.errors import DataLoss, NotFound
 from carryover.core.session import Source
 from carryover.core.snapshot import Finding, FindingKind, FindingStatus, Snapshot
+from carryover.store.parts import parts
 from carryover.store.store import Tx
 from carryover.store.tables import findings, links, snapshots, sources
-
-_VARIABLES = 500  # ids per IN list; engines limit the parameters of one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,7 @@ def live(tx: Tx, keys: Sequence[tuple[str, str]]) -> list[Finding]:
         by_agent.setdefault(agent, []).append(session)
     rows: list[Any] = []
     for agent, named in by_agent.items():
-        for part in _parts(named):
+        for part in parts(named):
             rows += tx.conn.execute(
                 sa.select(findings).where(
                     findings.c.tenant == tx.tenant,
@@ -212,7 +211,7 @@ def _state(f: Finding | None) -> tuple[object, ...]:
 
 
 def _end(tx: Tx, ids: Sequence[str], version: int) -> None:
-    for part in _parts(ids):
+    for part in parts(ids):
         tx.conn.execute(
             findings.update()
             .where(findings.c.tenant == tx.tenant, findings.c.id.in_(part), findings.c.until.is_(None))
@@ -246,7 +245,7 @@ def _finding_row(tx: Tx, f: Finding, snapshot: Snapshot, user: str | None) -> di
 def _add_sources(tx: Tx, snapshot: Snapshot, changed: Sequence[Finding]) -> None:
     # A finding keeps the sources it had, also while no snapshot held it, and gains new ones at the end.
     known: dict[str, tuple[int, int]] = {}
-    for part in _parts([f.id for f in changed]):
+    for part in parts([f.id for f in changed]):
         counted = (
             sa.select(sources.c.finding, sa.func.count(), sa.func.max(sources.c.n) + 1)
             .where(sources.c.tenant == tx.tenant, sources.c.finding.in_(part))
@@ -319,7 +318,7 @@ def _as_of(tx: Tx, agent: str, session: str, version: int) -> list[Finding]:
 
 def _findings(tx: Tx, rows: Sequence[Any], version: int | None = None) -> list[Finding]:
     cited: dict[str, list[Source]] = {}
-    for part in _parts([row.id for row in rows]):
+    for part in parts([row.id for row in rows]):
         wanted = sa.select(sources).where(sources.c.tenant == tx.tenant, sources.c.finding.in_(part))
         if version is not None:
             wanted = wanted.where(sources.c.since <= version)
@@ -350,12 +349,8 @@ def _findings(tx: Tx, rows: Sequence[Any], version: int | None = None) -> list[F
 
 def _links_of(tx: Tx, ids: Sequence[str]) -> dict[str, Link]:
     found: dict[str, Link] = {}
-    for part in _parts(ids):
+    for part in parts(ids):
         wanted = sa.select(links).where(links.c.tenant == tx.tenant, links.c.finding.in_(part)).order_by(links.c.at)
         for row in tx.conn.execute(wanted):
             found.setdefault(row.finding, Link(row.finding, row.status, row.superseded_by, row.reason))
     return found
-
-
-def _parts(ids: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    return (ids[start : start + _VARIABLES] for start in range(0, len(ids), _VARIABLES))

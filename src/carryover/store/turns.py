@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from carryover.core.session import Json, Turn
 from carryover.store import hot
+from carryover.store.parts import parts
 from carryover.store.store import Tx
 from carryover.store.tables import bodies, turns
 
@@ -43,7 +44,6 @@ _AFTER = _OF.where(turns.c.seq > sa.bindparam("after")).order_by(turns.c.seq).li
 _LAST = _OF.order_by(turns.c.seq.desc()).limit(_MOST)
 _BETWEEN = _OF.where(turns.c.seq.between(sa.bindparam("first"), sa.bindparam("last"))).order_by(turns.c.seq)
 
-_PART = 1000  # keys named in one statement; engines limit its parameters
 _KEYED = sa.select(turns.c.idempotency_key, turns.c.seq, turns.c.id, turns.c.digest).where(
     turns.c.tenant == sa.bindparam("tenant"),
     turns.c.agent == sa.bindparam("agent"),
@@ -92,8 +92,7 @@ def keyed(tx: Tx, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, 
         by_session.setdefault((agent, session), []).append(key)
     found: dict[tuple[str, str, str], tuple[int, str, str]] = {}
     for (agent, session), wanted in by_session.items():
-        for start in range(0, len(wanted), _PART):
-            part = wanted[start : start + _PART]
+        for part in parts(wanted):
             rows = tx.conn.execute(_KEYED, {"tenant": tx.tenant, "agent": agent, "session": session, "keys": part})
             found |= {(agent, session, row[0]): (row[1], row[2], row[3]) for row in rows}
     return found

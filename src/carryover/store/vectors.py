@@ -10,7 +10,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -20,11 +19,11 @@ from carryover.core.ports import Vector
 from carryover.store import counters
 from carryover.store.dialect import Bounds
 from carryover.store.matrix import Matrix
+from carryover.store.parts import parts
 from carryover.store.store import Tx
 from carryover.store.tables import chunks, vectors
 
 CACHE_BYTES = 1 << 30  # of all tenants' matrices in this process; the one in use stays whatever its size
-_PART = 500
 _GENERATIONS = ("vectors", "removals")
 
 
@@ -46,7 +45,7 @@ class Nearest:
 def add(tx: Tx, space: str, rows: Sequence[tuple[int, Vector]]) -> int:
     """Each chunk has its vector, as far as the chunk still exists; how many do."""
     kept: set[int] = set()
-    for part in _parts([n for n, _ in rows]):
+    for part in parts([n for n, _ in rows]):
         kept |= set(
             tx.conn.execute(sa.select(chunks.c.n).where(chunks.c.tenant == tx.tenant, chunks.c.n.in_(part))).scalars()
         )
@@ -75,7 +74,7 @@ def remove(tx: Tx, ns: Sequence[int]) -> int:
     """These chunks have no vector in any space any more; how many rows went."""
     gone = 0
     named = spaces(tx)  # the space comes before the number in the key: naming all of them lets the key be used
-    for part in _parts(ns):
+    for part in parts(ns):
         here = vectors.c.tenant == tx.tenant, vectors.c.space.in_(named), vectors.c.n.in_(part)
         gone += tx.conn.execute(vectors.delete().where(*here)).rowcount
     if gone:
@@ -221,7 +220,3 @@ def _read(tx: Tx, space: str, after: int, matrix: Matrix | None) -> Matrix | Non
         matrix = matrix or Matrix(len(rows[0].vector) // 4)
         matrix = matrix.extended(rows)
     return matrix
-
-
-def _parts(values: Sequence[Any]) -> list[Sequence[Any]]:
-    return [values[start : start + _PART] for start in range(0, len(values), _PART)]
