@@ -14,6 +14,7 @@ _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _MARKS = re.compile(r"^(?:\s|[>|]|[#*+=_-]++(?=\s|$))+")
 _ROLE = re.compile(r"^\W*(system|assistant|user|human|developer|tool)\b[\s*_]*:[*_]*", re.IGNORECASE)
 _TAG = re.compile(r"<(?=[A-Za-z/!?|])")
+_IMAGE = re.compile(r"!+\[")
 _TICKS = re.compile(r"`{2,}|~{3,}")
 _UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
@@ -26,7 +27,7 @@ def one_line(text: str, longest: int = LONGEST_ITEM) -> str:
     seen = _UNSEEN.sub("", clean(text[: 8 * longest]))
     lines = (_ROLE.sub(r"(\1)", _MARKS.sub("", line)) for line in seen.splitlines())
     joined = _MARKS.sub("", " ".join(" ".join(lines).split()))
-    joined = _TICKS.sub("'", _TAG.sub("‹", joined)).replace("![", "[")
+    joined = _TICKS.sub("'", _TAG.sub("‹", _IMAGE.sub("[", joined)))
     return shortened(joined, longest)
 
 
