@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test check bench docs docs-check format lock clean
+.PHONY: setup demo test check bench docs docs-check format postgres-url cluster cluster-down chaos lock clean
 
 setup: $(READY)
 
@@ -39,11 +39,26 @@ format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# A throw-away PostgreSQL for `CARRYOVER_DATABASE_URL`; it runs on until `python -m servers postgres-down`.
+postgres-url: $(READY)
+	@$(BIN)/python -m servers postgres-url
+
+# Three PostgreSQL nodes, Redis, two API processes and two workers on this machine.
+cluster: $(READY)
+	@$(BIN)/python -m servers cluster up
+
+cluster-down: $(READY)
+	@$(BIN)/python -m servers cluster down
+
+# Twenty faults on a cluster of its own, and every answer compared with the log: a quarter of an hour.
+chaos: $(READY)
+	@$(BIN)/python -m benchmarks.chaos --faults 20
+
 # Needs uv on the PATH; the locks name no index, so that any mirror serves.
 lock:
-	uv pip compile pyproject.toml --universal --python-version 3.11 --extra models --group model \
+	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --group model \
 		--generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements/run.lock
-	uv pip compile pyproject.toml --universal --python-version 3.11 --extra models --group dev \
+	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --group dev \
 		--generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements/dev.lock
 
 clean:
