@@ -7,16 +7,25 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import settings
 
 from carryover.core.scope import Scope
 from carryover.store.store import Store
 from carryover.store.tables import metadata
 from clocks import FrozenClock
+from databases import Databases
+from servers import redis as redis_servers
+from servers.postgres import Server, running
 
 ROOT = Path(__file__).parent.parent
+
+# A disk that is busy for a moment is no failure: speed is measured elsewhere.
+settings.register_profile("carryover", deadline=None)
+settings.load_profile("carryover")
 
 
 @pytest.fixture
@@ -24,11 +33,54 @@ def clock() -> FrozenClock:
     return FrozenClock()
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A real PostgreSQL for the whole run, with a migrated database to copy. Its role is no superuser."""
+    with running() as server:
+        template = server.create("template")
+        server.sql("CREATE EXTENSION vector", database="template")
+        Store.open(template).close()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: Server) -> Databases:
+    return Databases(postgres)
+
+
+@pytest.fixture
+def postgres_url(postgres: Server, databases: Databases) -> Iterator[str]:
+    """An empty database in PostgreSQL."""
+    name = databases.lend()
+    yield postgres.url(name)
+    databases.take_back(name)
+
+
+@pytest.fixture
+def redis_server() -> Iterator[redis_servers.Server]:
+    """A real Redis, empty and of the test's own."""
+    with redis_servers.running() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh database of each engine; a second engine is one more parameter here."""
-    assert request.param == "sqlite"
+    """A fresh database of each engine; a further engine is one more parameter here."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgres_url")
     return f"sqlite:///{tmp_path / 'carryover.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of each engine without a schema."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server: Server = request.getfixturevalue("postgres")
+    name = f"empty_{uuid4().hex}"
+    yield server.create(name)
+    server.drop(name)
 
 
 @pytest.fixture
@@ -54,7 +106,8 @@ def shared() -> Path:
 
 
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN) \"?(\w+)\"?", re.IGNORECASE)
-_ANY_TENANT = ("jobs", "keys")  # a worker claims for all tenants; a key says which tenant is its own
+# A worker looks for due jobs of all tenants; a key says which tenant is its own; secrets are the installation's.
+_ANY_TENANT = ("jobs", "keys", "secrets")
 
 
 def require_tenant(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import socket
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +21,7 @@ from carryover.runtime import Carryover
 from carryover.server.app import Server, create_app
 from carryover.settings import Settings
 from carryover.store import keys
+from commands import ENTRY
 
 
 def open_memory(home: Path, **settings: Any) -> Carryover:
@@ -60,3 +64,25 @@ def serving(memory: Carryover, *, open_door: bool = True, port: int = 0) -> Iter
         thread.join(30)
         listening.close()
         assert not thread.is_alive(), "the server did not stop"
+
+
+@contextmanager
+def serving_process(home: Path, *args: str, **settings: str) -> Generator[tuple[subprocess.Popen[str], str]]:
+    """`carryover serve` as it is installed, on a port of its own, and its address."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("CARRYOVER_")}
+    given = {f"CARRYOVER_{name.upper()}": value for name, value in {"embedder": "none", **settings}.items()}
+    with subprocess.Popen(
+        [ENTRY, "serve", "--port", "0", *args], stderr=subprocess.PIPE, text=True,
+        env={**bare, **given, "CARRYOVER_HOME": str(home)}, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stderr is not None
+            found = re.search(r"http://\S+", process.stderr.readline())
+            assert found is not None
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            with httpx.Client(base_url=found[0]) as http:
+                while http.get("/health/ready").status_code != 200:
+                    time.sleep(0.05)
+            yield process, found[0]
+        finally:
+            process.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import inspect
 from decimal import Decimal
 from pathlib import Path
@@ -169,3 +170,16 @@ def test_keys_are_not_shown(nowhere: Path) -> None:
     assert "secret" not in repr(found).replace("SecretStr", "")
     assert found.settings.llm_api_key is not None
     assert found.settings.llm_api_key.get_secret_value() == "sk-secret"
+
+
+@pytest.mark.parametrize("key", ["short", "", "ä" * 44, base64.b64encode(bytes(31)).decode(), "!" * 44])
+def test_a_cache_key_that_cannot_be_is_refused_without_saying_it(key: str) -> None:
+    with pytest.raises(Invalid, match="openssl rand -base64 32") as refused:
+        load({"CARRYOVER_CACHE_KEY": key})
+    assert not key or key not in f"{refused.value}{refused.value.__cause__}"
+
+
+def test_a_cache_key_is_its_bytes() -> None:
+    settings = load({"CARRYOVER_CACHE_KEY": base64.b64encode(bytes(range(32))).decode()}).settings
+    assert settings.shared_key == bytes(range(32))
+    assert load({}).settings.shared_key is None

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from carryover.core.errors import Invalid
 from carryover.core.ports import Clock
+from carryover.core.scope import EVERY_TENANT
 from carryover.log.append import Limits
 from carryover.settings import Settings
+from carryover.store.news import LocalNews, News, SharedNews
+from carryover.store.redis import Redis
+from carryover.store.redis_channel import RedisChannel
+from carryover.store.seal import Seal
+from carryover.store.secrets import secret
 from carryover.store.store import Store
 
 
@@ -23,7 +29,23 @@ def open_store(settings: Settings, *, clock: Clock | None = None) -> Store:
                 f"{folder} cannot be made ({cause.strerror}); set CARRYOVER_HOME to a folder you may write to",
                 field="home",
             ) from cause
-    return Store.open(settings.store_url, clock=clock)
+    return Store.open(settings.store_url, clock=clock, pool=settings.database_pool)
+
+
+def open_redis(settings: Settings, store: Store) -> Redis | None:
+    """The Redis that the settings name, which need not answer. Raises Invalid for a URL that cannot be."""
+    if settings.redis_url is None:
+        return None
+    key = settings.shared_key
+    if key is None:
+        key = store.transact(EVERY_TENANT, lambda tx: secret(tx, "cache"))
+    return Redis(settings.redis_url.get_secret_value(), Seal(key))
+
+
+def open_news(store: Store, redis: Redis | None) -> News:
+    """How this process hears of the commits of others: by way of Redis, else of the database, else not at all."""
+    channel = store.dialect.channel(store.url) if redis is None else RedisChannel(redis)
+    return LocalNews() if channel is None else SharedNews(channel)
 
 
 def limits_of(settings: Settings) -> Limits:

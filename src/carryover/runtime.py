@@ -15,7 +15,7 @@ from carryover.core.errors import Conflict, Forbidden
 from carryover.core.event import Event
 from carryover.core.health import Health
 from carryover.core.job import subject_of
-from carryover.core.ports import LLM, Clock, Embedder, Extractor
+from carryover.core.ports import LLM, Cache, Clock, Embedder, Extractor
 from carryover.core.scope import DEFAULT, Scope
 from carryover.core.session import Append, Appended, Content, Draft, Place, Receipt, Role, Session, Turn
 from carryover.core.snapshot import Diff, FindingDetail, Snapshot
@@ -28,13 +28,17 @@ from carryover.log import lifecycle, read, stream
 from carryover.memory import consolidate, history
 from carryover.memory.extract import ModelExtractor
 from carryover.memory.rules import Rules
-from carryover.opening import limits_of, open_store
+from carryover.opening import limits_of, open_news, open_redis, open_store
 from carryover.providers.catalog import Access, open_embedder
 from carryover.providers.llm import open_llm
 from carryover.recall import context as contexts
 from carryover.recall import index, search
+from carryover.recall.context_kept import Shelf
 from carryover.settings import Settings
-from carryover.store import chunks, queue, snapshots, usages
+from carryover.store import chunks, pgvector, queue, snapshots, usages
+from carryover.store.cache import MemoryCache, RedisCache
+from carryover.store.news import Change, News
+from carryover.store.redis import Redis
 from carryover.store.store import Store
 
 WAIT_S = 300.0
@@ -53,6 +57,9 @@ class Engine:
     log: appending.Log
     embedder: Embedder | None
     worker: Worker
+    redis: Redis | None
+    cache: Cache
+    news: News
     closing: ExitStack
 
     @classmethod
@@ -64,17 +71,37 @@ class Engine:
         limits = limits_of(settings)
         with ExitStack() as opened:
             store = opened.enter_context(open_store(settings, clock=clock))
+            redis = open_redis(settings, store)
+            if redis is not None:
+                opened.callback(redis.close)
+            cache = MemoryCache() if redis is None else RedisCache(redis)
+            news = open_news(store, redis)
+            opened.callback(news.close)
+            store.listeners.append(news.publish)
             llm, embedder = _llm(settings), embedder_of(settings)
             for model in filter(None, (llm, embedder)):
                 opened.callback(model.close)
+            if settings.vector_index == "pgvector" and embedder is not None:
+                pgvector.enable(store, embedder.name, embedder.dim)
             derivations = _derivations(ModelExtractor(llm) if llm else Rules(), embedder)
             worker = Worker(store, derivations, lambda _tenant: settings.cap)
+            opened.callback(worker.close)
             log = appending.open_log(store, limits)
-            return cls(settings, store, limits, log, embedder, worker, opened.pop_all())
+            return cls(settings, store, limits, log, embedder, worker, redis, cache, news, opened.pop_all())
 
-    def start_working(self) -> None:
-        """A thread runs what is due, until the engine is closed."""
-        self.closing.enter_context(ticking(self.store, self.worker))
+    def start_working(self, threads: int = 1) -> None:
+        """So many threads run what is due, until the engine is closed."""
+        drain_s = self.settings.drain_s
+        days = self.settings.events_days
+        keep_events_ms = None if days is None else days * DAY_MS
+        self.closing.enter_context(
+            ticking(self.store, self.worker, concurrency=threads, drain_s=drain_s, keep_events_ms=keep_events_ms)
+        )
+        self.closing.callback(self.news.listen(self._hear))
+
+    def _hear(self, change: Change) -> None:
+        if change.due or change.unknown:
+            self.worker.wake()
 
 
 class Carryover:
@@ -85,11 +112,11 @@ class Carryover:
         self.scope = scope
 
     @classmethod
-    def open(cls, settings: Settings, *, clock: Clock | None = None, work: bool = True) -> Carryover:
-        """The memory that the settings describe; with `work`, a thread consolidates idle sessions and indexes."""
+    def open(cls, settings: Settings, *, clock: Clock | None = None, work: bool = True, threads: int = 1) -> Carryover:
+        """The memory that the settings describe; with `work`, threads consolidate idle sessions and index."""
         engine = Engine.open(settings, clock=clock)
         if work:
-            engine.start_working()
+            engine.start_working(threads)
         return cls(engine, Scope(settings.tenant))
 
     def seen_by(self, scope: Scope) -> Carryover:
@@ -209,7 +236,8 @@ class Carryover:
     ) -> Context:
         """What the session should know of those before it. Raises Invalid for a budget that is too small."""
         wanted = Wanted(session_id, agent, user, reach, max_tokens, query)
-        return contexts.context(self.engine.store, self.scope, wanted, search=self.search)
+        shelf = Shelf(self.engine.cache, self.engine.settings.cache_ttl_s)
+        return contexts.context(self.engine.store, self.scope, wanted, search=self.search, shelf=shelf)
 
     def search_memory(self, query: str, *, k: int = 5, agent: str | None = None, user: str | None = None) -> list[Hit]:
         """The turns and findings that answer the query best, with their sources."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import os
 import tomllib
@@ -11,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from carryover.core.errors import Invalid
@@ -21,6 +22,7 @@ PREFIX = "CARRYOVER_"
 FILE = "carryover.toml"
 # Where the file is; where tests find evaluation data, and how often one kills the process it watches.
 _ELSEWHERE = ("CARRYOVER_CONFIG", "CARRYOVER_SHARED", "CARRYOVER_KILLS")
+_KEY_BYTES = 32
 
 
 class Caps(BaseModel):
@@ -34,10 +36,17 @@ class Caps(BaseModel):
 class Settings(BaseSettings):
     """How carryover runs; the defaults need no key, no server and no network."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
 
     home: Path = Field(Path("~/.carryover"), description="folder of the database, the model and the import cursors")
     database_url: str | None = Field(None, description="the database; default: SQLite in `home`")
+    database_pool: int = Field(
+        16,
+        ge=1,
+        description="connections to the database that a process keeps; it opens as many again while it is busy",
+    )
     url: str | None = Field(None, description="a carryover server to use instead of a database of one's own")
     api_key: SecretStr | None = Field(None, description="the key for that server")
     tenant: str = Field("default", description="the tenant of embedded use and of the command line")
@@ -56,9 +65,36 @@ class Settings(BaseSettings):
     prices: Path | None = Field(None, description="a TOML file with prices of models that carryover does not know")
     caps: Caps = Field(default_factory=lambda: Caps.model_validate({}), description="daily caps of each tenant")
     ttl_s: dict[str, int] = Field(default_factory=dict, description="time to live of new sessions, by agent")
+    events_days: int | None = Field(
+        None, gt=0, description="how long events of the activity stream are kept at least; unset is for ever"
+    )
     max_turn_bytes: int = Field(16 << 20, gt=0, description="the largest turn")
     max_body_bytes: int = Field(32 << 20, gt=0, description="the largest request")
+    redis_url: SecretStr | None = Field(
+        None, description="a Redis for what several processes share in passing: cache, rate limits, news of commits"
+    )
+    cache_key: SecretStr | None = Field(
+        None, description="32 bytes in base64 that encrypt what Redis holds; default: a key kept in the database"
+    )
+    cache_ttl_s: int = Field(3600, gt=0, description="how long a cached answer is kept")
+    rate_limit: str | None = Field(
+        None, description="requests that each tenant may make, as in `600/minute`; unset is no limit"
+    )
+    workers: int = Field(1, ge=1, description="processes that `carryover serve` starts; several need PostgreSQL")
+    max_requests: int = Field(512, ge=1, description="requests that a process runs or keeps waiting; more get 429")
+    drain_wait_s: float = Field(
+        0, ge=0, description="how long a server that is to stop still accepts requests; about 5 behind a load balancer"
+    )
+    drain_s: float = Field(30, ge=0, description="how long jobs in hand may take to end when their process is to stop")
+    vector_index: Literal["memory", "pgvector"] = Field(
+        "memory", description="where vectors are searched: in this process, or in PostgreSQL with pgvector"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="of the process's own log")
+    log_format: Literal["text", "json"] = Field("text", description="of its lines: `json` is for machines")
+    metrics_open: bool = Field(False, description="whether `GET /metrics` needs no key")
+    otlp_endpoint: str | None = Field(
+        None, description="a collector of traces that speaks OTLP over HTTP, like `http://127.0.0.1:4318`"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -71,6 +107,32 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # `load` has merged the sources already, so that it can say where each value came from.
         return (init_settings,)
+
+    @field_validator("cache_key")
+    @classmethod
+    def _is_key(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and len(_decoded(given)) != _KEY_BYTES:
+            raise ValueError("it is not 32 bytes in base64; make one with `openssl rand -base64 32`")
+        return given
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _is_rate(cls, given: str | None) -> str | None:
+        if given is not None:
+            from limits import parse_many  # takes longer to import than all else here, and few use it
+
+            try:
+                rates = [rate.amount for rate in parse_many(given)]
+            except ValueError:
+                rates = []
+            if len(rates) != 1 or rates[0] < 1:
+                raise ValueError(f"{given!r} is no rate; write one number and one time, as in 600/minute")
+        return given
+
+    @property
+    def shared_key(self) -> bytes | None:
+        """The bytes of `cache_key`."""
+        return None if self.cache_key is None else _decoded(self.cache_key)
 
     @property
     def store_url(self) -> str:
@@ -120,8 +182,9 @@ def load(environment: Mapping[str, str] | None = None, **given: Any) -> Loaded:
     except ValidationError as cause:
         first = cause.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
         raise Invalid(
-            f"setting {name}: {first['msg']}; correct it in {_origin(first['loc'][0], given, from_environment, path)}",
+            f"setting {name}: {said}; correct it in {_origin(first['loc'][0], given, from_environment, path)}",
             field=name,
         ) from cause
     origins = {
@@ -129,6 +192,13 @@ def load(environment: Mapping[str, str] | None = None, **given: Any) -> Loaded:
         for name in Settings.model_fields
     }
     return Loaded(settings, origins)
+
+
+def _decoded(key: SecretStr) -> bytes:
+    try:
+        return base64.b64decode(key.get_secret_value(), validate=True)
+    except ValueError:
+        return b""
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, Any]:

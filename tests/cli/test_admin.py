@@ -14,6 +14,7 @@ import pytest
 from carryover.cli.demo_server import serving
 from carryover.runtime import Carryover
 from carryover.settings import load
+from carryover.store import migrate
 from commands import Commands, line_of, rest_of, started
 
 
@@ -46,9 +47,9 @@ def test_a_key_opens_a_server_and_its_absence_does_not(tmp_path: Path, carryover
 
 
 def test_db_upgrade_makes_the_database(carryover: Commands, home: Path) -> None:
-    assert "0001" in carryover("db", "upgrade")
+    assert migrate.HEAD in carryover("db", "upgrade")
     assert (home / "carryover.db").is_file()
-    assert carryover.json("db", "upgrade")["schema"] == "0001"
+    assert carryover.json("db", "upgrade")["schema"] == migrate.HEAD
 
 
 def filled(home: Path) -> None:
@@ -69,6 +70,10 @@ DAMAGE = {
     "lacks": ("INSERT INTO chunks_text(chunks_text) VALUES ('delete-all')", True),
     "that do not exist": ("INSERT INTO chunks_text(rowid, owner, terms) VALUES (9999, 'x', 'y')", True),
     "disagree": ("UPDATE counters SET value = 77 WHERE name = 'terms'", True),
+    "do not match": (
+        "INSERT INTO codes VALUES ('default', 'space', 1, 9999, x'00', 'a', 's', NULL, 'turn', 'user', 1)",
+        True,
+    ),
     "belong to no chunk": ("INSERT INTO vectors VALUES ('default', 'space', 9999, x'00', 1)", True),
 }
 
@@ -109,7 +114,7 @@ def test_db_check_of_a_broken_file(carryover: Commands, home: Path) -> None:
 
 def test_a_worker_runs_what_is_due_and_stops_when_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARRYOVER_IDLE_S", "0.2")
-    with started("worker") as worker:
+    with started("worker", "--concurrency", "2") as worker:
         assert "runs what is due" in line_of(worker.stderr)
         Commands()("log", "s1", "Let's use PostgreSQL for the ledger.")
         with Carryover.open(load(home=home).settings, work=False) as memory:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from carryover.core import clock
 from carryover.core.scope import Scope
 from carryover.providers import minilm
 from carryover.runtime import Carryover
 from carryover.settings import Settings, load
-from carryover.store import queue
+from carryover.store import migrate, queue
+from carryover.store.move import begin
+from carryover.store.store import Store
 from commands import Commands
+from servers import redis
+from servers.postgres import Server
 
 
 def state(report: Any, name: str) -> str:
@@ -32,7 +38,7 @@ def test_a_sound_setup(carryover: Commands, monkeypatch: pytest.MonkeyPatch) -> 
     assert "1 turn behind" in text
     assert "carryover worker" in text
     assert "sqlite 3." in text
-    assert "schema 0001" in text
+    assert f"schema {migrate.HEAD}" in text
 
 
 def test_it_changes_nothing(carryover: Commands, home: Path) -> None:
@@ -106,8 +112,9 @@ def test_dead_jobs_with_their_reasons(carryover: Commands, home: Path) -> None:
             queue.fail(tx, job, "ProviderError: the model refused", due=None)
     text = carryover("doctor", code=1)
     assert "ProviderError: the model refused" in text
-    assert "carryover doctor --retry" in text
-    assert "BROKEN" not in carryover("doctor", "--retry")
+    assert "carryover queue retry --all" in text
+    carryover("queue", "retry", "--all")
+    assert "BROKEN" not in carryover("doctor")
 
 
 @pytest.mark.parametrize(
@@ -136,3 +143,115 @@ def test_a_server_that_is_there_and_one_that_is_not(
     assert state(carryover.json("doctor"), "server") == "ok"
     monkeypatch.setenv("CARRYOVER_URL", "http://127.0.0.1:9")
     assert state(carryover.json("doctor", code=1), "server") == "broken"
+
+
+@pytest.fixture
+def on_postgres(carryover: Commands, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """The command on a fresh PostgreSQL database."""
+    monkeypatch.setenv("CARRYOVER_DATABASE_URL", postgres_url)
+    return carryover
+
+
+def check_of(report: Any, name: str) -> Any:
+    return next(check for check in report["checks"] if check["name"] == name)
+
+
+def test_a_sound_postgresql(on_postgres: Commands, postgres_url: str) -> None:
+    on_postgres("log", "s1", "hello")
+    report = on_postgres.json("doctor")
+    assert report["ok"]
+    database = postgres_url.rpartition("/")[2]
+    assert check_of(report, "server")["said"].startswith("postgresql 1")
+    assert check_of(report, "server")["said"].endswith(f"database {database}, role carryover")
+    assert check_of(report, "security")["said"] == "row-level security keeps tenants apart"
+    assert check_of(report, "replication")["said"] == "none: commits are on this server's disk alone"
+    assert "`carryover serve` opens 32 at most" in check_of(report, "connections")["said"]
+    assert f"schema {migrate.HEAD}; 1 session, 1 turn" in check_of(report, "database")["said"]
+    assert {check["name"] for check in report["checks"]}.isdisjoint({"role", "clock", "move", "redis"})
+
+
+def test_what_is_wrong_with_a_postgresql(
+    on_postgres: Commands, postgres: Server, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = postgres_url.rpartition("/")[2]
+    postgres.sql("ALTER TABLE turns DISABLE ROW LEVEL SECURITY", database=database)
+    postgres.sql("DROP EXTENSION vector", database=database)
+    monkeypatch.setenv("CARRYOVER_DATABASE_URL", postgres.url(database, "postgres"))
+    monkeypatch.setenv("CARRYOVER_VECTOR_INDEX", "pgvector")
+    monkeypatch.setenv("CARRYOVER_EMBEDDER", "minilm")
+    monkeypatch.setenv("CARRYOVER_DATABASE_POOL", "500")
+    report = on_postgres.json("doctor", code=1)
+    assert check_of(report, "role")["state"] == "note"
+    assert "does not hold for 'postgres'" in check_of(report, "role")["said"]
+    assert check_of(report, "security")["said"] == "no row-level security on turns"
+    assert "CREATE EXTENSION vector" in check_of(report, "vectors")["remedy"]
+    assert check_of(report, "connections")["state"] == "note"
+
+
+def test_a_postgresql_without_a_schema(
+    carryover: Commands, postgres: Server, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = postgres_url.rpartition("/")[2] + "_empty"
+    monkeypatch.setenv("CARRYOVER_DATABASE_URL", postgres.create(name))
+    try:
+        report = carryover.json("doctor", code=1)
+        assert check_of(report, "server")["state"] == "ok"
+        assert check_of(report, "database")["remedy"] == "run `carryover db upgrade`"
+    finally:
+        postgres.drop(name)
+
+
+def test_a_clock_that_differs(on_postgres: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Behind:
+        @staticmethod
+        def time_ns() -> int:
+            return real() - 7_000_000_000
+
+    real = clock.time.time_ns
+    monkeypatch.setattr(clock, "time", Behind)
+    report = on_postgres.json("doctor")
+    assert check_of(report, "clock")["state"] == "note"
+    assert "the database's clock is +7.0 s from this machine's" in check_of(report, "clock")["said"]
+
+
+def test_a_standby_that_commits_wait_for_in_vain(on_postgres: Commands, postgres: Server) -> None:
+    on_postgres("db", "upgrade")
+    postgres.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+    try:
+        report = on_postgres.json("doctor", code=1)
+        assert "commits wait for a standby (nobody)" in check_of(report, "replication")["said"]
+        postgres.sql("SET synchronous_commit = local", "ALTER ROLE carryover SET synchronous_commit = local")
+        assert check_of(on_postgres.json("doctor"), "replication")["state"] == "ok"
+    finally:
+        postgres.sql(
+            "SET synchronous_commit = local",
+            "ALTER ROLE carryover RESET synchronous_commit",
+            "ALTER SYSTEM RESET synchronous_standby_names",
+            "SELECT pg_reload_conf()",
+        )
+
+
+def test_redis_that_is_there_and_redis_that_is_not(
+    carryover: Commands, redis_server: redis.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARRYOVER_REDIS_URL", redis_server.url)
+    assert check_of(carryover.json("doctor"), "redis")["state"] == "ok"
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("CARRYOVER_REDIS_URL", f"redis://:pa55@127.0.0.1:{port}/0")
+    found = check_of(carryover.json("doctor"), "redis")
+    assert found["state"] == "note"
+    assert "carryover works without it, somewhat slower" in found["said"]
+    assert "pa55" not in carryover("doctor")
+    monkeypatch.setenv("CARRYOVER_REDIS_URL", "http://somewhere")
+    assert check_of(carryover.json("doctor", code=1), "redis")["remedy"] == "write it as redis://host:6379/0"
+
+
+def test_a_move_that_has_not_ended(carryover: Commands, home: Path) -> None:
+    carryover("db", "upgrade")
+    url = f"sqlite:///{home / 'carryover.db'}"
+    with Store.open(f"sqlite:///{home / 'other.db'}") as source, Store.open(url) as target:
+        begin(source, target)
+    assert check_of(carryover.json("doctor", code=1), "move")["remedy"] == "run it again, as before"
+    carryover("db", "check", code=1)
+    assert "cannot be repaired" in carryover.err

@@ -13,6 +13,7 @@ from commands import ENTRY, Commands, run
 
 GROUPS = {
     "keys": ("create", "list", "revoke"),
+    "queue": ("list", "dead", "retry"),
     "db": ("upgrade", "check"),
     "model": ("pull",),
     "eval": ("recall",),
@@ -24,7 +25,7 @@ PATHS = [(verb, sub) for verb in VERBS for sub in GROUPS.get(verb, ("",))]
 def test_the_verbs_are_these() -> None:
     assert set(VERBS) == {
         "demo", "serve", "worker", "log", "context", "search", "window", "sessions", "consolidate", "stream", "keys",
-        "db", "forget", "export", "import", "doctor", "eval", "model",
+        "db", "forget", "export", "import", "doctor", "eval", "model", "queue",
     }  # fmt: skip
 
 

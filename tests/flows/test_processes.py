@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from carryover.core.scope import EVERY_TENANT
 from carryover.log import stream
 from carryover.store.store import Store
 from carryover.store.tables import bodies, events, sessions, turns
@@ -43,7 +44,8 @@ def check(url: str, said: list[Said]) -> int:
     """All that was acknowledged is where it was said to be, and the log is whole; how many turns there are."""
     with Store.open(url) as store:
         book = Book(store)
-        with store.engine.connect() as conn:
+        with store.read(EVERY_TENANT) as tx:
+            conn = tx.conn
             known = set(conn.execute(sa.select(sessions.c.session)).scalars())
             counted = {name: conn.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
                        for name, table in (("turns", turns), ("bodies", bodies))}  # fmt: skip
@@ -85,7 +87,11 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(database_url: s
         first = process.stdout.readline()  # it is at work
         threading.Event().wait(chance.uniform(0, 0.06))
         os.kill(process.pid, signal.SIGKILL)
-        rest, errors = process.communicate()
+        # Not `communicate`: it passes over what reading the first line has buffered.
+        rest, errors = process.stdout.read(), process.stderr.read()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
         assert errors == ""
         said += parsed(first + rest)
     assert len(said) >= KILLS

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from carryover.core.clock import DAY_MS, SystemClock, day_of
-from carryover.core.errors import LeaseLost, ProviderError, ProviderUnavailable, StoreUnavailable
+from carryover.core.errors import ProviderError, ProviderUnavailable, StoreUnavailable
 from carryover.core.job import Job
 from carryover.core.scope import Scope
 from carryover.core.usage import Cap, Usage
 from carryover.jobs import worker as module
 from carryover.jobs.derivation import Derivation
 from carryover.jobs.timer import ticking
-from carryover.jobs.worker import ATTEMPTS, ATTEMPTS_UNAVAILABLE, LONGEST_RETRY_MS, Worker, kept, pause_ms
+from carryover.jobs.worker import ATTEMPTS, ATTEMPTS_UNAVAILABLE, LONGEST_RETRY_MS, Worker, pause_ms
 from carryover.store import counters, queue
 from carryover.store.store import Store
 
@@ -77,7 +77,7 @@ def test_it_runs_only_the_kinds_and_the_subject_asked_for(store: Store) -> None:
     arm(store, "a/1", "a/2")
     arm(store, "a/1", kind="other")
     mine = worker(store, works(), works("other"))
-    assert mine.run_one(("other",))
+    assert mine.run_one(("other",), tenant="acme")
     assert (done(store), done(store, "other")) == (0, 1)
     assert mine.run_one(("index",), tenant="acme", subject="a/2")
     assert not mine.run_one(("index",), tenant="acme", subject="a/2")
@@ -285,28 +285,6 @@ def test_a_lease_is_kept_while_a_job_thinks_long(database_url: str) -> None:
         assert (get(store), done(store)) == (None, 1)
 
 
-def test_a_lost_lease_is_not_kept(store: Store, clock: Any) -> None:
-    arm(store, "a/s")
-    with store.write(ACME) as tx:
-        job = queue.claim(tx, ["index"], lease_ms=30)
-    assert job is not None
-    clock.pass_(30)
-    with store.write(ACME) as tx:
-        second = queue.claim(tx, ["index"], lease_ms=60_000)
-    assert second is not None
-    before = threading.active_count()
-    with kept(store, job, lease_ms=30):
-        deadline = time.monotonic() + 10
-        while threading.active_count() > before and time.monotonic() < deadline:
-            time.sleep(0.005)
-        assert threading.active_count() == before  # whoever renews has found out, and ended
-    now = get(store)
-    assert now is not None
-    assert now.lease == second.lease
-    with pytest.raises(LeaseLost), store.write(ACME) as tx:
-        queue.finish(tx, job)
-
-
 def test_a_timer_runs_what_becomes_due_and_leaves_no_thread(database_url: str) -> None:
     with Store.open(database_url) as store:
         before = set(threading.enumerate())
@@ -317,7 +295,7 @@ def test_a_timer_runs_what_becomes_due_and_leaves_no_thread(database_url: str) -
             while done(store) < 2 and time.monotonic() < deadline:
                 time.sleep(0.01)
         assert done(store) == 2
-        assert set(threading.enumerate()) == before
+        assert set(threading.enumerate()) <= before
         arm(store, "a/3")
         assert mine.drain() == 0  # it was stopped
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from carryover.core.clock import EARLIEST, LATEST
 from carryover.core.errors import Forbidden, Invalid, NotFound, TooLarge, VersionConflict
-from carryover.core.scope import Scope
+from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.core.session import Append, Draft, Json
 from carryover.log import lifecycle, stream
 from carryover.log.append import DEEPEST, Limits, append, prepare
@@ -32,7 +32,8 @@ def keyed(content: str, key: str, **more: Any) -> Draft:
 
 
 def everything(store: Store) -> dict[str, list[str]]:
-    with store.engine.connect() as conn:
+    with store.read(EVERY_TENANT) as tx:
+        conn = tx.conn
         return {table.name: sorted(map(repr, conn.execute(sa.select(table)))) for table in metadata.sorted_tables}
 
 
@@ -169,7 +170,7 @@ def test_the_same_turn_said_at_another_time_is_a_repetition(book: Book) -> None:
 def test_two_of_the_same_key_in_one_commit(book: Book) -> None:
     requests = [Append("s", (keyed(content, "k"),)) for content in ("one", "one", "two")]
     futures = [book.log.submit(ACME, prepare(ACME, request, book.limits)) for request in requests]
-    book.log.flush()
+    book.log.flush(book.log.line_of(book.scope))
     first, second = futures[0].result(0), futures[1].result(0)
     assert (first.saved, second.saved) == (True, False)
     assert first.turns == second.turns
@@ -185,7 +186,7 @@ def test_what_was_refused_in_a_commit_was_not_seen_by_those_behind_it(book: Book
     stale = Append("s", (keyed("two", "j"),), expected_version=7)
     behind = Append("s", (keyed("one", "k"), keyed("two", "j")))
     futures = [book.log.submit(ACME, prepare(ACME, one, book.limits)) for one in (refused, stale, behind)]
-    book.log.flush()
+    book.log.flush(book.log.line_of(book.scope))
     assert isinstance(futures[0].exception(0), Invalid)
     assert isinstance(futures[1].exception(0), VersionConflict)
     assert (futures[2].result(0).saved, futures[2].result(0).version) == (True, 3)

@@ -15,7 +15,7 @@ from carryover.core.chunk import Hits, Query
 from carryover.core.clock import parse_time
 from carryover.core.errors import Forbidden, Invalid
 from carryover.core.ports import Embedder
-from carryover.core.scope import Scope
+from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.core.session import Draft
 from carryover.log import read
 from carryover.memory.rules import Rules
@@ -143,6 +143,7 @@ def test_findings_are_found_with_their_sources_until_they_are_closed(
     assert [hit.kind for hit in ask(store, scope, "ledger").results].count("turn") == 2
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_erasure_leaves_no_word_in_any_file(store: Store, scope: Scope, embedder: MiniLM, tmp_path: Path) -> None:
     tell(store, scope, embedder)
     log(store, scope, "doomed", [Draft("user", "The canaryword Xylograph42 is hidden here.", name="Quillon")])
@@ -153,7 +154,8 @@ def test_erasure_leaves_no_word_in_any_file(store: Store, scope: Scope, embedder
     assert counts["chunks"] == counts["vectors"] == 1
     for used in (embedder, None):
         assert "doomed" not in {s for s, _ in places(ask(store, scope, "canaryword xylograph42 hidden", used, k=50))}
-    with store.engine.connect() as conn:
+    with store.read(EVERY_TENANT) as tx:
+        conn = tx.conn
         assert conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar() == 0
     raw = b"".join(path.read_bytes() for path in tmp_path.glob("carryover.db*")).lower()
     for word in (b"xylograph", b"canaryword", b"quillon"):

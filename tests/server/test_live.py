@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
+from carryover import runtime
 from carryover.core.scope import Scope
+from carryover.jobs.timer import ticking
 from carryover.server import live
 from carryover.store import keys
+from carryover.store.news import UNKNOWN, Change
+from commands import ENTRY
+from servers.redis import Server
 from serving import Running, open_memory, serving
+from waiting import until
 
 
 def events(got: httpx.Response) -> Iterator[dict[str, Any]]:
@@ -111,6 +123,81 @@ def test_events_of_another_process_are_seen(tmp_path: Path) -> None:
         next(stream)
         elsewhere.log_turn("s", "user", "from elsewhere")
         assert [next(stream)["action"] for _ in range(2)] == ["open", "append"]
+
+
+@contextmanager
+def other_process(environment: dict[str, str]) -> Iterator[str]:
+    """The URL of a server in a process of its own, as it is installed."""
+    with subprocess.Popen(
+        [ENTRY, "serve", "--port", "0", "--no-worker"], stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            assert process.stderr is not None
+            yield next(line.split()[-1] for line in process.stderr if "listens on" in line)
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def test_news_of_another_process_do_not_wait_for_the_poll(
+    tmp_path: Path, redis_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers here look by themselves once a minute; an answer that takes half of it is given up."""
+    monkeypatch.setattr(live, "POLL_S", 60)
+    monkeypatch.setattr(live, "PROMPT_POLL_S", 60)
+    settings = {"home": str(tmp_path), "redis_url": redis_server.url, "embedder": "none"}
+    environment = {**os.environ, **{f"CARRYOVER_{name.upper()}": value for name, value in settings.items()}}
+    with (
+        open_memory(tmp_path, redis_url=SecretStr(redis_server.url)) as memory,
+        serving(memory) as running,
+        other_process(environment) as url,
+        httpx.Client(base_url=url) as there,
+        running.http() as here,
+    ):
+        until(lambda: memory.engine.news.prompt)
+        with here.stream("GET", "/stream/default/live") as got:
+            stream = events(got)
+            next(stream)
+            for n in range(1, 21):
+                append(there, n)
+                if n == 1:
+                    assert next(stream)["action"] == "open"
+                assert next(stream)["detail"] == {"version": n, "turns": 1}
+
+
+def test_a_worker_of_another_process_is_woken(
+    tmp_path: Path, redis_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks by itself once a minute; what waits for it gives up after a third of that."""
+    monkeypatch.setattr(runtime, "ticking", partial(ticking, tick_s=60))
+    redis_url = SecretStr(redis_server.url)
+    with open_memory(tmp_path, redis_url=redis_url) as one, open_memory(tmp_path, redis_url=redis_url) as two:
+        two.engine.start_working()
+        until(lambda: two.engine.news.prompt)
+        for n in range(5):
+            one.log_turn(f"s{n}", "user", "Let's use PostgreSQL for the ledger.")
+            one.close_session(f"s{n}")
+            until(lambda session=f"s{n}": one.snapshots(session))
+
+
+def test_readers_of_other_streams_sleep_on() -> None:
+    woken: dict[str, int] = {}
+
+    async def listen() -> None:
+        bell = live.Bell()
+        bell.hang(asyncio.get_running_loop())
+        with bell.heard("acme", "ada") as ada, bell.heard("acme", "bob") as bob, bell.heard("other", "ada") as other:
+            events = {"ada": ada, "bob": bob, "other": other}
+            for change in (Change(frozenset({("acme", "ada")})), Change(due=frozenset({"consolidate"})), UNKNOWN):
+                await asyncio.to_thread(bell.ring, change)
+                await asyncio.sleep(0)
+                for name, event in events.items():
+                    woken[name] = woken.get(name, 0) + event.is_set()
+                    event.clear()
+        bell.ring(UNKNOWN)
+
+    asyncio.run(listen())
+    assert woken == {"ada": 2, "bob": 1, "other": 1}
 
 
 def test_a_silent_line_beats(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

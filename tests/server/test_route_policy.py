@@ -21,6 +21,9 @@ TURN = {"role": "user", "content": "We decided to use PostgreSQL."}
 POLICY: list[tuple[str, str, str | None, Any]] = [
     ("GET", "/", None, None),
     ("GET", "/health", None, None),
+    ("GET", "/health/live", None, None),
+    ("GET", "/health/ready", None, None),
+    ("GET", "/metrics", "admin", None),
     ("GET", "/docs", "read", None),
     ("GET", "/openapi.json", "read", None),
     ("GET", "/sessions/{id}/turns", "read", None),
@@ -102,9 +105,11 @@ def test_each_route_wants_exactly_its_right(running: Running) -> None:
     with admin, reader, writer:
         for method, path, right, body in GUARDED:
             seed(admin)
-            if right == "write":
+            if right in ("write", "admin"):
                 assert ask(reader, method, path, body) == 403, path
-            assert ask(writer, method, path, body) in (200, 201, 404), path
+            assert ask(admin if right == "admin" else writer, method, path, body) in (200, 201, 404), path
+            if right == "admin":
+                assert ask(writer, method, path, body) == 403, path
             if right == "read":
                 assert ask(reader, method, path, body) in (200, 404), path
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -24,7 +26,13 @@ def chunk(terms: str, **more: Any) -> Chunk:
 
 
 def found(tx: Tx, *terms: str, **bounds: Any) -> list[int]:
-    return [n for n, _ in tx.dialect.matching(tx.conn, tx.tenant, terms, Bounds(**bounds), 100)]
+    return [n for n, _ in matching(tx, terms, 100, **bounds)]
+
+
+def matching(tx: Tx, terms: Sequence[str], k: int, **bounds: Any) -> list[tuple[int, float]]:
+    known = tx.dialect.frequency(tx.conn, tx.tenant, terms)
+    weights = {term: math.log(1 + 100 / df) for term, df in known.items() if df}
+    return tx.dialect.matching(tx.conn, tx.tenant, weights, 3.0, Bounds(**bounds), k)
 
 
 def test_chunks_come_back_as_they_were_added(store: Store, scope: Scope) -> None:
@@ -46,7 +54,7 @@ def test_any_term_matches_and_rare_ones_weigh_more(store: Store, scope: Scope) -
     with store.write(scope) as tx:
         common = [c.n for c in chunks.add(tx, [chunk("fox runs") for _ in range(20)])]
         (rare,) = [c.n for c in chunks.add(tx, [chunk("fox sleeps")])]
-        best = tx.dialect.matching(tx.conn, tx.tenant, ["fox", "sleeps", "unheard"], Bounds(), 5)
+        best = matching(tx, ["fox", "sleeps", "unheard"], 5)
         assert best[0][0] == rare
         assert best[0][1] > best[1][1]
         # Equals come newest first, so that a cut takes the newest.

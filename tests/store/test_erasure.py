@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from carryover.core.chunk import Chunk
 from carryover.core.errors import NotFound
 from carryover.core.job import Job
-from carryover.core.scope import Scope
+from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.core.session import Draft, Source
 from carryover.core.snapshot import Finding, Snapshot
 from carryover.core.usage import Cap, Usage
@@ -79,7 +79,8 @@ def fill(book: Book, session: str, closes: str | None = None) -> None:
 
 def rows_naming(store: Store, word: str) -> dict[str, int]:
     found: dict[str, int] = {}
-    with store.engine.connect() as conn:
+    with store.read(EVERY_TENANT) as tx:
+        conn = tx.conn
         for table in metadata.sorted_tables:
             named = [row for row in conn.execute(sa.select(table)) if any(word in str(value) for value in row)]
             if named:
@@ -88,14 +89,15 @@ def rows_naming(store: Store, word: str) -> dict[str, int]:
 
 
 def everything(store: Store) -> dict[str, list[Any]]:
-    with store.engine.connect() as conn:
+    with store.read(EVERY_TENANT) as tx:
+        conn = tx.conn
         return {table.name: sorted(map(repr, conn.execute(sa.select(table)))) for table in metadata.sorted_tables}
 
 
 def test_the_test_fills_every_table_that_erasure_must_empty(book: Book) -> None:
     fill(book, "earlier")
     fill(book, "doomed", closes="earlier")
-    held_elsewhere = {"counters", "keys", "vectors"}
+    held_elsewhere = {"counters", "keys", "removals", "secrets", "vectors"}
     assert set(rows_naming(book.store, "doomed")) == {table.name for table in metadata.sorted_tables} - held_elsewhere
 
 
@@ -110,7 +112,7 @@ def test_nothing_of_the_session_is_left_but_what_says_so(book: Book) -> None:
         "events": 2, "bodies": 2, "turns": 2, "sessions": 1, "jobs": 3, "usages": 1,
     }  # fmt: skip
     after = everything(book.store)
-    for name in set(before) - {"events", "usages", "counters", "jobs", "watermarks"}:
+    for name in set(before) - {"events", "usages", "counters", "jobs", "removals", "watermarks"}:
         assert after[name] == before[name], name
     assert (len(after["jobs"]), len(after["watermarks"])) == (
         len(before["jobs"]),
@@ -119,8 +121,8 @@ def test_nothing_of_the_session_is_left_but_what_says_so(book: Book) -> None:
     with book.store.read(ACME) as tx:
         assert snapshots.finding(tx, "f-earlier").live  # what the erased session closed is open again
         assert usages.spent(tx, tx.now).money == 2  # paid is paid
-        assert tx.dialect.matching(tx.conn, "acme", ["doomed"], vectors.Bounds(), 9) == []
-        assert len(tx.dialect.matching(tx.conn, "acme", ["word"], vectors.Bounds(), 9)) == 1
+        assert tx.dialect.matching(tx.conn, "acme", {"doomed": 1.0}, 3.0, vectors.Bounds(), 9) == []
+        assert len(tx.dialect.matching(tx.conn, "acme", {"word": 1.0}, 3.0, vectors.Bounds(), 9)) == 1
         (event,) = events.newest(tx, "default", events.Filter(session="doomed"), limit=9)
         assert (event.action, event.user_id, event.detail) == ("delete", "ana", {"turns": 2})
 
@@ -196,6 +198,7 @@ def test_keys_are_no_part_of_a_session(book: Book) -> None:
     assert rows_naming(book.store, "doomed") == {"events": 1, "keys": 1}
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_no_file_holds_a_word_of_what_was_erased_while_the_store_is_open(book: Book, database_url: str) -> None:
     path = Path(database_url.removeprefix("sqlite:///"))
     book.append("kept", "a word that stays")

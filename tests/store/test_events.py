@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from carryover.core.clock import DAY_MS
 from carryover.core.event import Event, Filter
 from carryover.core.scope import Scope
+from carryover.jobs.upkeep import upkeep
 from carryover.log import lifecycle
 from carryover.store import events
 from carryover.store.store import Store
+from clocks import FrozenClock
 from logbook import Book
 
 ACME = Scope("acme")
@@ -102,3 +106,20 @@ def test_pages_forwards_and_backwards_meet(store: Store) -> None:
         tail = events.after(tx, "a", Filter(), id=forwards[4].id, limit=1)
     assert first + second == everything == forwards[::-1]
     assert tail == [forwards[5]]
+
+
+def test_old_events_are_gone_and_their_ids_are_not_used_again(store: Store, clock: FrozenClock, scope: Scope) -> None:
+    clock.at = int(datetime(2031, 1, 15, tzinfo=UTC).timestamp() * 1000)
+    upkeep(store)  # PostgreSQL keeps each month apart
+    with store.write(scope) as tx:
+        events.add(tx, [("open", "ada", "s", None, {})])
+        old = events.last_id(tx, "ada")
+    clock.pass_(100 * DAY_MS)
+    upkeep(store)
+    assert len(newest(store, "ada", scope)) == 1
+    with store.write(scope) as tx:
+        events.add(tx, [("append", "ada", "s", None, {})])
+    upkeep(store, keep_events_ms=30 * DAY_MS)
+    (left,) = newest(store, "ada", scope)
+    assert left.action == "append"
+    assert left.id > old

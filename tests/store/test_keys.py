@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from carryover.core.errors import NotFound
-from carryover.core.scope import Scope
+from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.store import keys
 from carryover.store.keys import Key
 from carryover.store.store import Store
@@ -23,7 +23,7 @@ def create(store: Store, scope: Scope = ACME, **about: Any) -> tuple[Key, str]:
 
 
 def find(store: Store, secret: str) -> Key | None:
-    with store.read(Scope("")) as tx:
+    with store.read(EVERY_TENANT) as tx:
         return keys.find(tx, secret)
 
 
@@ -46,8 +46,8 @@ def test_nothing_else_opens_it(store: Store, change: Any) -> None:
 
 def test_no_secret_is_kept(store: Store) -> None:
     key, secret = create(store)
-    with store.engine.connect() as conn:
-        row = conn.execute(sa.select(table).where(table.c.tenant == "acme")).one()
+    with store.read(EVERY_TENANT) as tx:
+        row = tx.conn.execute(sa.select(table).where(table.c.tenant == "acme")).one()
     assert secret not in "".join(map(str, row))
     assert secret[len(key.id) :] not in "".join(map(str, row))
 
@@ -56,7 +56,7 @@ def test_a_revoked_key_opens_nothing_and_stays_listed(store: Store, clock: Any) 
     with store.read(ACME) as tx:
         assert not keys.exist(tx)
     key, secret = create(store)
-    with store.read(Scope("zeta")) as tx:
+    with store.read(EVERY_TENANT) as tx:
         assert keys.exist(tx)
     clock.pass_(5)
     with store.write(ACME) as tx:

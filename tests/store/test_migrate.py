@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -28,8 +29,13 @@ def test_the_migrated_schema_is_the_one_that_the_tables_describe(store: Store) -
     with store.engine.connect() as conn:
         differences = compare_metadata(MigrationContext.configure(conn), metadata)
         # What a dialect adds for its text index is its own; a table of ours would be in the metadata.
-        ours = [one for one in differences if not (one[0] == "remove_table" and one[1].name.startswith("chunks_t"))]
+        # So are its partitions, which have a table's indexes each.
+        ours = [one for one in differences if not one[0].startswith("remove_") or _of(one[1]) in metadata.tables]
     assert ours == []
+
+
+def _of(thing: Any) -> str:
+    return thing.name if isinstance(thing, sa.Table) else thing.table.name
 
 
 def test_opening_again_changes_nothing(store: Store) -> None:
@@ -41,14 +47,13 @@ def test_opening_again_changes_nothing(store: Store) -> None:
     migrate.upgrade(store.engine, store.dialect)
 
 
-def test_processes_that_open_a_fresh_database_at_once_all_succeed(database_url: str) -> None:
+def test_processes_that_open_a_fresh_database_at_once_all_succeed(empty_url: str) -> None:
     started = [
-        subprocess.Popen([sys.executable, "-c", OPEN, database_url], stderr=subprocess.PIPE, text=True)
-        for _ in range(3)
+        subprocess.Popen([sys.executable, "-c", OPEN, empty_url], stderr=subprocess.PIPE, text=True) for _ in range(3)
     ]
     said = [process.communicate(timeout=60)[1] for process in started]
     assert [process.returncode for process in started] == [0, 0, 0], said
-    with Store.open(database_url, upgrade=False) as opened, opened.engine.connect() as conn:
+    with Store.open(empty_url, upgrade=False) as opened, opened.engine.connect() as conn:
         assert migrate.current(conn) == migrate.HEAD
 
 
@@ -60,12 +65,12 @@ def test_a_schema_newer_than_the_program_is_left_alone(database_url: str, upgrad
         Store.open(database_url, upgrade=upgrade)
 
 
-def test_a_fresh_database_is_not_current(database_url: str) -> None:
+def test_a_fresh_database_is_not_current(empty_url: str) -> None:
     with pytest.raises(StoreUnavailable, match=r"schema is at nothing.*run `carryover db upgrade`"):
-        Store.open(database_url, upgrade=False)
+        Store.open(empty_url, upgrade=False)
 
 
-def test_an_upgrade_that_fails_leaves_nothing(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upgrade_that_fails_leaves_nothing(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(conn: sa.Connection) -> None:
         conn.execute(sa.text("CREATE TABLE half (a INTEGER)"))
         raise RuntimeError("the power went out")
@@ -73,8 +78,8 @@ def test_an_upgrade_that_fails_leaves_nothing(database_url: str, monkeypatch: py
     with monkeypatch.context() as patched:
         patched.setattr(migrate, "_run", broken)
         with pytest.raises(RuntimeError):
-            Store.open(database_url)
-    with Store.open(database_url) as store, store.engine.connect() as conn:
+            Store.open(empty_url)
+    with Store.open(empty_url) as store, store.engine.connect() as conn:
         assert "half" not in sa.inspect(conn).get_table_names()
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
 
 import pytest
 
 from carryover.core.errors import LeaseLost, NotFound
-from carryover.core.job import Job, subject_of
-from carryover.core.scope import Scope
+from carryover.core.job import CRASHES, LONG_MS, Job, State, subject_of
+from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.store import queue
+from carryover.store.queue import Due
 from carryover.store.store import Store, Tx
 
 ACME = Scope("acme")
@@ -97,21 +100,116 @@ def test_the_job_that_has_been_due_longest_is_claimed_first(store: Store, clock:
     assert (job.subject, job.agent_id, job.session_id) == (subject_of("a", "later"), "a", "later")
 
 
-def test_a_claim_serves_all_tenants_unless_one_is_named(store: Store, clock: Any) -> None:
+def test_a_claim_serves_its_own_tenant_alone(store: Store, clock: Any) -> None:
     arm(store, "a/s", clock.at - 1, scope=Scope("zeta"))
+    assert claim(store) is None
     arm(store, "a/s", clock.at)
-    assert claim(store, tenant="nobody") is None
-    assert claim(store, tenant="acme", subject="a/other") is None
-    first = claimed(store)
-    assert (first.tenant, first.scope) == ("zeta", Scope("zeta"))
-    second = claim(store, tenant="acme", subject="a/s")
-    assert second is not None
-    assert second.tenant == "acme"
+    assert claim(store, subject="a/other") is None
+    first = claim(store, subject="a/s")
+    assert first is not None
+    assert (first.tenant, first.scope) == ("acme", ACME)
+    assert claim(store) is None
+
+
+def test_a_batch_is_the_oldest_jobs_of_one_tenant_each_with_its_lease(store: Store, clock: Any) -> None:
+    for subject, due in (("a/2", -20), ("a/1", -30), ("a/3", -10), ("a/later", 1)):
+        arm(store, subject, clock.at + due)
+    arm(store, "a/s", clock.at - 99, scope=Scope("zeta"))
+    first, second = batch = do(store, lambda tx: queue.claim_batch(tx, KINDS, lease_ms=MINUTE, most=2))
+    assert [(job.subject, job.attempt) for job in batch] == [("a/1", 1), ("a/2", 1)]
+    assert get(store, "a/1") == first
+    do(store, lambda tx: queue.finish(tx, first))
+    assert get(store, "a/2") == second
+    (third,) = do(store, lambda tx: queue.claim_batch(tx, KINDS, lease_ms=MINUTE, most=9))
+    assert third.subject == "a/3"
+
+
+def test_the_tenants_that_have_jobs_to_claim(store: Store, clock: Any) -> None:
+    def due(scope: Scope = EVERY_TENANT, kinds: Sequence[str] = KINDS, limit: int = 9) -> list[Due]:
+        with store.read(scope) as tx:
+            return queue.tenants_due(tx, kinds, limit)
+
+    assert due() == []
+    for tenant, subject, ago in (("acme", "a/1", 5), ("acme", "a/2", 9), ("zeta", "a/1", 7), ("later", "a/1", -1)):
+        arm(store, subject, clock.at - ago, scope=Scope(tenant))
+    acme, zeta = Due("acme", clock.at - 9, 2), Due("zeta", clock.at - 7, 1)
+    assert due() == [acme, zeta]
+    assert due(limit=1) == [acme]
+    assert due(Scope("zeta")) == [zeta]
+    assert due(kinds=["expire"]) == []
+    job = claimed(store)
+    assert due() == [zeta, Due("acme", clock.at - 5, 1)]
+    do(store, lambda tx: queue.fail(tx, job, "no", due=None))
+    clock.pass_(MINUTE)
+    assert [one.tenant for one in due()] == ["zeta", "acme", "later"]
+
+
+def test_a_job_that_is_put_back_can_be_claimed_at_once(store: Store, clock: Any) -> None:
+    arm(store, "a/s", clock.at)
+    job = claimed(store)
+    do(store, lambda tx: queue.put_back(tx, [job]))
+    again = claimed(store)
+    assert (again.attempt, again.due) == (1, clock.at)
+    do(store, lambda tx: queue.put_back(tx, [job]))  # it is another's by now
+    assert known(store, "a/s") == again
+
+
+def test_a_lease_says_who_holds_it_and_since_when(store: Store, clock: Any) -> None:
+    arm(store, "a/s", clock.at)
+    job = claimed(store)
+    assert job.holder == f"{socket.gethostname()}:{os.getpid()}"
+    assert job.claimed_at == clock.at
+    do(store, lambda tx: queue.put_back(tx, [job]))
+    assert (known(store, "a/s").holder, known(store, "a/s").claimed_at) == (None, None)
+
+
+def test_jobs_are_listed_by_their_state(store: Store, clock: Any) -> None:
+    def listed(state: State | None = None, scope: Scope = ACME) -> list[str]:
+        with store.read(scope) as tx:
+            return [job.subject for job in queue.listed(tx, state)]
+
+    arm(store, "a/dead", clock.at - 9)
+    dead = claimed(store)
+    do(store, lambda tx: queue.fail(tx, dead, "no", due=None))
+    arm(store, "a/crashing", clock.at)
+    for _ in range(CRASHES):
+        claimed(store, lease_ms=1)
+        clock.pass_(1)
+    arm(store, "a/waiting", clock.at - 8)
+    waiting = claimed(store)
+    do(store, lambda tx: queue.wait(tx, waiting, "cap", until=clock.at + 100))
+    arm(store, "a/running", clock.at - 9)
+    running = claimed(store, lease_ms=10 * LONG_MS)
+    arm(store, "a/due", clock.at)
+    arm(store, "a/armed", clock.at + 99)
+    arm(store, "a/theirs", clock.at, scope=Scope("zeta"))
+    subjects = {state: listed(state) for state in get_args(State)}
+    assert subjects == {
+        "armed": ["a/armed"], "due": ["a/crashing", "a/due"], "running": ["a/running"], "waiting": ["a/waiting"],
+        "dead": ["a/dead"], "stuck": ["a/crashing"],
+    }  # fmt: skip
+    assert listed() == ["a/dead", "a/running", "a/crashing", "a/due", "a/armed", "a/waiting"]
+    assert "a/theirs" in listed(None, EVERY_TENANT)
+    with store.read(ACME) as tx:
+        states = {job.subject.partition("/")[2]: job.state(tx.now) for job in queue.listed(tx)}
+    assert states == {name: "stuck" if name == "crashing" else name for name in states}
+    assert running.state((running.claimed_at or 0) + LONG_MS + 1) == "stuck"
+
+
+def test_all_dead_jobs_are_revived_at_once(store: Store, clock: Any) -> None:
+    for scope in (ACME, ACME, Scope("zeta")):
+        arm(store, f"a/{clock.at}", clock.at, scope=scope)
+        (job,) = do(store, lambda tx: queue.claim_batch(tx, KINDS, lease_ms=MINUTE, most=1), scope)
+        do(store, lambda tx, job=job: queue.fail(tx, job, "no", due=None), scope)
+        clock.pass_(1)
+    assert do(store, queue.revive_all) == 2
+    assert do(store, queue.revive_all, EVERY_TENANT) == 1
+    assert counts(store) == {"due": 2, "running": 0, "dead": 0, "waiting": 0}
 
 
 def test_what_is_due_can_be_seen_without_a_lock(store: Store, clock: Any) -> None:
     def due() -> bool:
-        with store.read(Scope("")) as tx:
+        with store.read(ACME) as tx:
             return queue.any_due(tx, KINDS)
 
     assert not due()
@@ -138,10 +236,10 @@ def test_a_lease_that_ran_out_is_claimed_again_and_fences_the_first_worker(store
         lambda tx: queue.finish(tx, first),
         lambda tx: queue.fail(tx, first, "late", due=clock.at),
         lambda tx: queue.wait(tx, first, "late", until=clock.at),
-        lambda tx: queue.renew(tx, first, lease_ms=MINUTE),
     ):
         with pytest.raises(LeaseLost, match="another worker holds index of 'a/s' now; this result was dropped"):
             do(store, attempt)
+    assert do(store, lambda tx: queue.renew(tx, [first, second], lease_ms=MINUTE)) == [first]
     assert known(store, "a/s").lease == second.lease
     do(store, lambda tx: queue.finish(tx, second))
     assert get(store, "a/s") is None
@@ -151,7 +249,7 @@ def test_a_renewed_lease_lasts_from_now(store: Store, clock: Any) -> None:
     arm(store, "a/s", clock.at)
     job = claimed(store)
     clock.pass_(MINUTE - 1)
-    do(store, lambda tx: queue.renew(tx, job, lease_ms=MINUTE))
+    do(store, lambda tx: queue.renew(tx, [job], lease_ms=MINUTE))
     clock.pass_(MINUTE - 1)
     assert claim(store) is None
     clock.pass_(1)
@@ -221,10 +319,10 @@ def test_waiting_for_a_cap_is_no_attempt(store: Store, clock: Any) -> None:
 def test_releasing_makes_due_what_waits_for_a_cap_in_any_tenant(store: Store, clock: Any) -> None:
     for scope in (ACME, Scope("zeta")):
         arm(store, "a/s", clock.at, scope=scope)
-        job = claimed(store)
+        job = do(store, lambda tx: queue.claim(tx, KINDS, lease_ms=MINUTE), scope)
         do(store, lambda tx, job=job: queue.wait(tx, job, "cap", until=clock.at + 100), scope)
     arm(store, "a/idle", clock.at + 50)
-    do(store, queue.release)
+    do(store, queue.release, EVERY_TENANT)
     assert counts(store) == counts(store, Scope("zeta")) == {"due": 1, "running": 0, "dead": 0, "waiting": 0}
 
 

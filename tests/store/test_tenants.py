@@ -77,7 +77,7 @@ def _everything(book: Book, clock: Any) -> None:
         queue.counts(tx)
         queue.dead(tx)
         queue.arm(tx, [("index", "default/s", clock.at)])
-        taken = queue.claim(tx, ["index"], lease_ms=1000, tenant="acme")
+        taken = queue.claim(tx, ["index"], lease_ms=1000)
         assert taken is not None
         queue.fail(tx, taken, "no", due=None)
         queue.revive(tx, "index", "default/s")

@@ -69,6 +69,17 @@ def test_a_reservation_is_held_until_it_is_settled(store: Store, clock: Any) -> 
     assert spent(store, clock.at).money == Decimal("0.2")
 
 
+def test_what_was_settled_is_not_settled_again(store: Store, clock: Any) -> None:
+    """A save that was not answered may have been made: the worker that gives up on it changes nothing then."""
+    reservation = reserve(store, call("0.5", 100))
+    record(store, call("0.2", 40), reservation=reservation)
+    record(store, call("0.3", 60), reservation=reservation, saved=False)
+    record(store, Usage(), reservation=reservation, saved=False)
+    assert spent(store, clock.at).tokens == 40
+    with store.read(ACME) as tx:
+        assert [total.usage.tokens for total in usages.totals(tx, 0, clock.at + 1, "tenant")] == [40]
+
+
 @pytest.mark.parametrize(("cap", "name"), [(Cap(tokens=150), "150 tokens"), (Cap(money=Decimal("0.75")), r"\$0.75")])
 def test_a_cap_counts_what_is_settled_and_what_is_reserved(store: Store, clock: Any, cap: Cap, name: str) -> None:
     record(store, call("0.25", 50))

@@ -1,4 +1,4 @@
-"""Exact search over the vectors, always as the table is now."""
+"""Search over the vectors, in full and in codes, always as the table is now."""
 
 from __future__ import annotations
 
@@ -6,15 +6,28 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from carryover.core.chunk import Chunk
 from carryover.core.scope import Scope
-from carryover.store import chunks, vectors
+from carryover.store import chunks, copies, vectors
 from carryover.store.dialect import Bounds
 from carryover.store.store import Store, Tx
+from carryover.store.tables import codes, removals
+from carryover.store.tables import vectors as vector_rows
+from clustered import clustered
+from clustered import put as put_clustered
 
 SPACE = "space/fp32"
+
+
+@pytest.fixture(params=["full", "codes"], autouse=True)
+def full(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether vectors are kept in memory in full; the answers are the same where few are asked for."""
+    if request.param == "codes":
+        monkeypatch.setattr(copies, "FULL", 0)
+    return request.param == "full"
 
 
 def put(tx: Tx, rows: NDArray[np.float32], **more: Any) -> list[int]:
@@ -188,8 +201,135 @@ def test_only_chunks_that_exist_get_vectors(store: Store, scope: Scope) -> None:
         assert vectors.add(tx, SPACE, [(ns[0], [1.0])]) == 0  # another tenant's
 
 
+def test_a_vector_that_is_there_already_stays(store: Store, scope: Scope) -> None:
+    rows = unit(2)
+    with store.write(scope) as tx:
+        (n,) = put(tx, rows[:1])
+        assert vectors.add(tx, SPACE, [(n, rows[1])]) == 1  # type: ignore[list-item]
+        assert (
+            tx.conn.execute(sa.select(sa.func.count()).select_from(codes).where(codes.c.tenant == "acme")).scalar() == 1
+        )
+    got = near(store, scope, rows[0])
+    assert got is not None
+    assert got.top == pytest.approx({n: 1.0}, abs=1e-6)
+
+
+def test_no_code_outlives_its_vector(store: Store, scope: Scope) -> None:
+    with store.write(scope) as tx:
+        ns = put(tx, unit(5))
+        vectors.add(tx, "wider", [(n, [1.0] * 16) for n in ns[:3]])
+        assert vectors.remove(tx, ns[1:4]) == 5
+        left = tx.conn.execute(sa.select(codes.c.space, codes.c.n).where(codes.c.tenant == "acme")).all()
+        assert sorted(map(tuple, left)) == sorted([(SPACE, ns[0]), (SPACE, ns[4]), ("wider", ns[0])])
+
+
+def test_removals_that_are_no_longer_remembered_are_seen_all_the_same(
+    store: Store, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "REMEMBERED", 3)
+    rows = unit(20)
+    with store.write(scope) as tx:
+        ns = put(tx, rows)
+    near(store, scope, rows[0])
+    for n in ns[:6]:
+        with store.write(scope) as tx:
+            vectors.remove(tx, [n])
+    with store.read(scope) as tx:
+        kept = tx.conn.execute(sa.select(removals.c.n).where(removals.c.tenant == "acme")).scalars().all()
+    assert sorted(kept) == ns[3:6]
+    got = near(store, scope, rows[0])
+    assert got is not None
+    assert set(got.top) == set(ns[6:])
+
+
+def test_a_repair_matches_codes_and_vectors_again(store: Store, scope: Scope) -> None:
+    rows = unit(5)
+    with store.write(scope) as tx:
+        vectors.recode(tx)  # nothing there: nothing to do
+        ns = put(tx, rows)
+    near(store, scope, rows[0])
+    with store.write(scope) as tx:
+        tx.conn.execute(codes.delete().where(codes.c.tenant == "acme", codes.c.n.in_(ns[1:3])))
+        tx.conn.execute(vector_rows.delete().where(vector_rows.c.tenant == "acme", vector_rows.c.n == ns[4]))
+        vectors.recode(tx)
+    with store.read(scope) as tx:
+        coded = tx.conn.execute(sa.select(codes.c.n).where(codes.c.tenant == "acme")).scalars().all()
+    assert sorted(coded) == ns[:4]
+    got = near(store, scope, rows[0])
+    assert got is not None
+    assert got.top == pytest.approx(dict(zip(ns[:4], (rows[:4] @ rows[0]).tolist(), strict=True)), abs=1e-6)
+
+
+def test_a_tenant_that_grows_goes_from_full_vectors_to_codes(
+    store: Store, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "FULL", 100)
+    rows = unit(150, dim=384)
+    with store.write(scope) as tx:
+        ns = put(tx, rows[:90])
+    near(store, scope, rows[0])
+    before = copies.held(store.engine)["acme", SPACE]
+    with store.write(scope) as tx:
+        ns += put(tx, rows[90:])
+    got = near(store, scope, rows[120], k=200)
+    assert got is not None
+    assert got.top == pytest.approx(dict(zip(ns, (rows @ rows[120]).tolist(), strict=True)), abs=1e-6)
+    assert copies.held(store.engine)["acme", SPACE] < before / 4
+
+
+def test_among_many_vectors_the_best_are_found_and_the_rest_is_estimated(store: Store, scope: Scope) -> None:
+    rows = clustered(8000, 384, seed=1)
+    ns = np.array(put_clustered(store, scope, SPACE, rows))
+    found: list[float] = []
+    for query in clustered(20, 384, seed=2):
+        got, exact = near(store, scope, query, k=20), rows @ query
+        assert got is not None
+        scored = dict(zip(ns.tolist(), exact.tolist(), strict=True))
+        assert got.top == pytest.approx({n: scored[n] for n in got.top}, abs=1e-6)
+        best = set(ns[np.argsort(-exact)[:10]].tolist())
+        found.append(len(best & set(sorted(got.top, key=lambda n: -got.top[n])[:10])) / 10)
+        assert got.admitted == 8000
+        assert abs(got.mean - exact.mean()) < 0.25 * exact.std()
+        assert got.std == pytest.approx(exact.std(), rel=0.25)
+        of_sessions = np.sort(exact.reshape(-1, 20), axis=1)[:, -3:].mean(axis=1)
+        guessed = [got.sessions[f"agent-{i % 3}", f"session-{i}"] for i in range(400)]
+        assert np.corrcoef(of_sessions, guessed)[0, 1] > 0.8
+        assert got.among.sessions == len(got.sessions) == 400
+        assert abs(got.among.mean - of_sessions.mean()) < 0.5 * of_sessions.std()
+    assert np.mean(found) >= 0.95
+
+
+def test_among_many_vectors_bounds_hold(store: Store, scope: Scope) -> None:
+    rows = clustered(4000, 384, seed=1)
+    ns = put_clustered(store, scope, SPACE, rows)
+    inside = [i for i in range(4000) if i // 20 % 5 == 2 and i >= 1000]
+    query = clustered(1, 384, seed=2)[0]
+    got = near(store, scope, query, k=20, user="user-2", since=2000)
+    assert got is not None
+    assert got.admitted == len(inside)
+    exact = dict(zip([ns[i] for i in inside], (rows[inside] @ query).tolist(), strict=True))
+    best = set(sorted(exact, key=lambda n: -exact[n])[:10])
+    assert len(best & set(got.top)) >= 9
+    assert set(got.top) <= set(exact)
+
+
+def test_a_cold_start_reads_only_the_vectors_that_it_scores(store: Store, scope: Scope, full: bool) -> None:
+    rows = clustered(4000, 64, seed=1)
+    put_clustered(store, scope, SPACE, rows)
+    read: list[int] = []
+
+    def watch(*given: Any) -> None:
+        statement = given[2]
+        if "vectors.vector" in statement and "LIMIT" not in statement:
+            read.append(1 if " IN " in statement else 4000)
+
+    sa.event.listen(store.engine, "before_cursor_execute", watch)
+    assert near(store, scope, rows[0], k=20) is not None
+    assert (max(read) == 4000) == full
+
+
 def test_the_memory_of_the_copies_is_bounded(store: Store, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "CACHE_BYTES", 10_000)
+    monkeypatch.setattr(copies, "CACHE_BYTES", 10_000)
     rows = unit(200)
     tenants = [Scope(f"t{i}") for i in range(5)]
     for tenant in tenants:
@@ -199,6 +339,6 @@ def test_the_memory_of_the_copies_is_bounded(store: Store, scope: Scope, monkeyp
         got = near(store, tenant, rows[0])
         assert got is not None
         assert got.admitted == 200
-    held = vectors.held(store.engine)
+    held = copies.held(store.engine)
     assert set(held) == {("t4", SPACE)}
     assert held["t4", SPACE] > 200 * 8 * 4

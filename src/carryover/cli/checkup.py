@@ -6,7 +6,8 @@ import hashlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,14 +15,19 @@ from typing import Literal
 from carryover import runtime
 from carryover.cli import memory, show
 from carryover.core.errors import CarryoverError, ProviderError
-from carryover.core.scope import Scope
+from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.providers import minilm
 from carryover.providers.llm import open_llm
 from carryover.settings import Settings
-from carryover.store import check, keys, migrate, queue
+from carryover.store import check, keys, migrate, move, postgres_facts, queue
+from carryover.store.faults import guarded
+from carryover.store.redis import Redis
+from carryover.store.seal import KEY_BYTES, Seal
 from carryover.store.store import Store, Tx
 
 _LITTLE, _TOO_LITTLE = 1 << 30, 100 << 20  # bytes left on the disk
+_SKEW_MS = 1000
+_REDIS_S = 1.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -55,6 +61,8 @@ def local(settings: Settings) -> Iterator[Check]:
     """Everything that the embedded memory, a worker or a server on this machine needs."""
     yield from _home(settings.folder)
     yield from _database(settings)
+    if settings.redis_url is not None:
+        yield _redis(settings.redis_url.get_secret_value())
     yield _embedder(settings)
     yield _llm(settings)
 
@@ -86,13 +94,116 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield Check("database", "ok", f"{file} (made at first use)")
         return
     try:
-        with Store.open(settings.store_url, upgrade=False) as store, store.read(Scope(settings.tenant)) as tx:
-            yield from _state(tx, settings, file.stat().st_size if file.exists() else None)
-            yield from _jobs(tx)
-            yield from _keys(tx, settings)
+        with Store.at(settings.store_url, pool=settings.database_pool) as store:
+            if store.dialect.name == "postgresql":
+                yield from _server(store, settings)
+            elif settings.vector_index == "pgvector" and settings.embedder != "none":
+                yield Check(
+                    "vectors",
+                    "broken",
+                    "pgvector is a part of PostgreSQL",
+                    "set vector_index to `memory`, or database_url",
+                )
+            with guarded():
+                migrate.require_current(store.engine, store.dialect)
+            with store.read(EVERY_TENANT) as tx:
+                if move.is_under_way(tx):
+                    yield Check("move", "broken", "a move into this database has not ended", "run it again, as before")
+            with store.read(Scope(settings.tenant)) as tx:
+                yield from _state(tx, settings, file.stat().st_size if file.exists() else None)
+                yield from _jobs(tx)
+                yield from _keys(tx, settings)
     except CarryoverError as failure:
         said, _, remedy = failure.message.rpartition("; ")
         yield Check("database", "broken", said or failure.message, remedy)
+
+
+def _server(store: Store, settings: Settings) -> Iterator[Check]:
+    """The PostgreSQL behind the settings, whatever schema it has."""
+    with store.read(EVERY_TENANT) as tx:
+        here = postgres_facts.server(tx.conn)
+        standbys = postgres_facts.standbys(tx.conn)
+        bare = postgres_facts.unsecured(tx.conn)
+        has_vectors = postgres_facts.has_vectors(tx.conn)
+    yield Check("server", "ok", f"postgresql {here.version}, database {here.database}, role {here.role}")
+    if here.unbound:
+        yield Check(
+            "role",
+            "note",
+            f"row-level security does not hold for {here.role!r}, a superuser or one that bypasses it",
+            "make an ordinary role that owns the database, and name it in database_url",
+        )
+    if bare:
+        yield Check(
+            "security", "broken", f"no row-level security on {', '.join(bare)}", "run `carryover db check --repair`"
+        )
+    else:
+        yield Check("security", "ok", "row-level security keeps tenants apart" + (", for other roles" * here.unbound))
+    yield _replication(here, standbys)
+    yield _connections(here, settings)
+    if settings.vector_index == "pgvector" and settings.embedder != "none" and not has_vectors:
+        yield Check(
+            "vectors",
+            "broken",
+            "the database lacks pgvector",
+            "have a superuser run `CREATE EXTENSION vector` in it, or set vector_index to `memory`",
+        )
+    if abs(store.clock_ahead_ms) > _SKEW_MS:
+        yield Check(
+            "clock",
+            "note",
+            f"the database's clock is {store.clock_ahead_ms / 1000:+.1f} s from this machine's; the database's counts",
+            "set both by NTP, or leases and times in logs will be hard to read",
+        )
+
+
+def _replication(here: postgres_facts.Server, standbys: Sequence[postgres_facts.Standby]) -> Check:
+    """Whether a commit is on a second machine when it is acknowledged."""
+    named = ", ".join(standby.name for standby in standbys)
+    waits = bool(here.awaited) and here.commit not in ("off", "local")
+    # A role that may not see the state of a standby sees only that it is there.
+    if waits and not any(standby.sync in (None, "sync", "quorum") for standby in standbys):
+        return Check(
+            "replication",
+            "broken",
+            f"commits wait for a standby ({here.awaited}), and none of these follows: {named or 'nobody'}",
+            "start one, or take it out of synchronous_standby_names",
+        )
+    if waits:
+        return Check("replication", "ok", f"commits wait for {here.awaited}; following: {named}")
+    if standbys:
+        return Check(
+            "replication",
+            "note",
+            f"{named} follow, and no commit waits for them: what was acknowledged last is lost with this server",
+            "set synchronous_standby_names (Patroni: synchronous_mode) unless that is what you want",
+        )
+    return Check("replication", "ok", "none: commits are on this server's disk alone")
+
+
+def _connections(here: postgres_facts.Server, settings: Settings) -> Check:
+    most = 2 * settings.database_pool * settings.workers
+    said = f"{here.used} in use of {here.connections}; `carryover serve` opens {most} at most"
+    if most > here.connections:
+        return Check(
+            "connections", "note", said, "lower database_pool, raise max_connections, or put PgBouncer between"
+        )
+    return Check("connections", "ok", said)
+
+
+def _redis(url: str) -> Check:
+    shown = show.without_password(url)
+    try:
+        with closing(Redis(url, Seal(bytes(KEY_BYTES)))) as redis, closing(redis.client(_REDIS_S)) as client:
+            try:
+                client.ping()
+            except redis.failures as cause:
+                said = f"{shown} does not answer ({cause}): carryover works without it, somewhat slower"
+                return Check("redis", "note", said, "start it, correct redis_url, or unset it")
+    except CarryoverError as failure:
+        said, _, remedy = failure.message.rpartition("; ")
+        return Check("redis", "broken", said, remedy)
+    return Check("redis", "ok", f"{shown} answers")
 
 
 def _state(tx: Tx, settings: Settings, size: int | None) -> Iterator[Check]:
@@ -104,7 +215,7 @@ def _state(tx: Tx, settings: Settings, size: int | None) -> Iterator[Check]:
         f"{show.counted(found.chunks, 'chunk')}"
     )
     weight = "" if size is None else f", {size / (1 << 20):,.1f} MiB"
-    yield Check("database", "ok", f"{found.engine}, schema {migrate.HEAD}{weight}; {counts}")
+    yield Check("database", "ok", f"{found.engine}, schema {found.schema}{weight}; {counts}")
     for name, lag, noun in (
         ("index", found.unindexed_turns, "turn"),
         ("embedding", found.unembedded_chunks, "chunk"),
@@ -120,15 +231,6 @@ def _state(tx: Tx, settings: Settings, size: int | None) -> Iterator[Check]:
             yield Check(name, "ok", "up to date")
 
 
-def retry(settings: Settings) -> int:
-    """Dead jobs of the tenant are due again; how many there were."""
-    with Store.open(settings.store_url) as store, store.write(Scope(settings.tenant)) as tx:
-        dead = queue.dead(tx, limit=10_000)
-        for job in dead:
-            queue.revive(tx, job.kind, job.subject)
-        return len(dead)
-
-
 def _jobs(tx: Tx) -> Iterator[Check]:
     dead = queue.dead(tx)
     counts = ", ".join(f"{n} {name}" for name, n in queue.counts(tx).items())
@@ -138,7 +240,7 @@ def _jobs(tx: Tx) -> Iterator[Check]:
             "dead job",
             "broken",
             f"{job.kind} of {job.subject!r} gave up: {job.reason}",
-            "correct that, then run `carryover doctor --retry`",
+            "correct that, then run `carryover queue retry --all`",
         )
 
 

@@ -2,30 +2,77 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from carryover.cli import memory, show
 from carryover.cli.options import AsJson, example
-from carryover.core.errors import DataLoss
+from carryover.core.errors import DataLoss, Invalid
 from carryover.opening import open_store
+from carryover.settings import Settings, load
 from carryover.store import check as checks
 from carryover.store import migrate
+from carryover.store import move as moves
+from carryover.store.faults import guarded
+from carryover.store.store import Store
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Upgrade the database, or check that it is sound.")
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Upgrade the database, check that it is sound, or move it."
+)
+
+Url = Annotated[str, typer.Argument(metavar="URL", show_default=False)]
 
 
 @app.command(epilog=example("carryover db upgrade"))
 def upgrade(as_json: AsJson = False) -> None:
-    """Bring the schema up to date; make the database where there is none. Every other verb does so too."""
+    """Bring the schema up to date; make the database where there is none.
+
+    Every other verb does so too, where its role may. Programs that run meanwhile go on; `carryover db history` says
+    which may go on afterwards.
+    """
     settings = memory.local("db upgrade")
-    with open_store(settings):
-        pass
+    with open_store(settings) as store:
+        found = migrate.look(store.engine, store.dialect)
     if as_json:
-        show.as_json({"database": settings.store_url, "schema": migrate.HEAD})
+        show.as_json({"database": show.without_password(settings.store_url), "schema": found.revision})
     else:
-        show.out(f"the schema is at {migrate.HEAD}")
+        show.out(f"the schema is at {found.revision}")
+
+
+@app.command(epilog=example("carryover db history"))
+def history(as_json: AsJson = False) -> None:
+    """List the migrations, which of them are applied, and which programs may work with the schema after each.
+
+    A program whose newest migration is older than the schema's works with it, if the schema says so, until it is
+    upgraded itself: so processes can be upgraded one after the other.
+    """
+    settings = memory.local("db history")
+    found, known = _schema(settings), migrate.history()
+    rows: list[dict[str, object]] = [
+        {
+            "revision": one.id,
+            "description": one.description,
+            "applied": found.revision is not None and one.id <= found.revision,
+            "compatible": one.compatible,
+        }
+        for one in known
+    ]
+    if found.is_newer:  # made by a program that knows more migrations than this one
+        of_a_later = {"description": "of a later version of carryover", "applied": True}
+        rows.append({"revision": found.revision, **of_a_later, "compatible": found.compatible or found.revision})
+    if as_json:
+        here = {"database": show.without_password(settings.store_url), "schema": found.revision}
+        show.as_json({**here, "program": migrate.HEAD, "usable": found.admits, "revisions": rows})
+        return
+    shown = [
+        (row["revision"], "yes" if row["applied"] else "no", f"{row['compatible']} or later", row["description"])
+        for row in rows
+    ]
+    show.table(("revision", "applied", "programs", "brings"), shown)
+    show.note(f"this program is made for {migrate.HEAD}" + ("" if found.admits else _not_usable(found)))
 
 
 @app.command(epilog=example("carryover db check", "carryover db check --repair"))
@@ -33,23 +80,97 @@ def check(
     repair: Annotated[bool, typer.Option(help="Make again what is derived from the log.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check that the file is intact, the log complete, and what is derived from it in agreement with it.
+    """Check that the database is intact, the log complete, and what is derived from it in agreement with it.
 
     With --repair, the text index, counts and versions are made again from the log; the log itself is never touched.
+    On PostgreSQL nobody writes while that lasts.
     """
     settings = memory.local("db check")
     with open_store(settings) as store:
-        faults = checks.check(store)
+        faults, notes = checks.check(store), checks.notes(store)
         repaired = repair and any(fault.repairable for fault in faults)
         if repaired:
             checks.repair(store)
             faults = checks.check(store)
     if as_json:
-        show.as_json({"faults": faults, "repaired": repaired})
+        show.as_json({"faults": faults, "repaired": repaired, **({"notes": notes} if notes else {})})
     else:
+        for note in notes:
+            show.note(f"note: {note}")
         _tell(faults, repaired)
     if faults:
         raise DataLoss(_verdict(faults, repaired))
+
+
+@app.command(
+    epilog=example("carryover db move sqlite:////home/me/.carryover/carryover.db postgresql://carryover@db/carryover")
+)
+def move(source: Url, target: Url, as_json: AsJson = False) -> None:
+    """Copy everything into another, empty database, and compare the two row for row.
+
+    Of either engine into either. Stop all servers and workers first: what is written to the source meanwhile makes the
+    move fail. One that was broken off goes on where it was when it is started again. The source is left as it is.
+    """
+    settings = load().settings
+    memory.logged(settings)
+    if _is_absent(source):
+        raise Invalid(f"there is no database at {source}; correct the first URL")
+    with (
+        Store.open(source, upgrade=False, pool=settings.database_pool) as ours,
+        Store.open(target, pool=settings.database_pool) as theirs,
+    ):
+        moving = moves.begin(ours, theirs)
+        with show.progress("rows moved", moving.total) as advance:
+            moves.carry(moving, advance)
+        with show.progress("rows compared", moving.total) as advance:
+            compared = moves.compare(moving, advance)
+        wrong = [f"table {one.table} of tenant {one.tenant!r}" for one in compared if not one.same]
+        wrong += moves.unlike(moving)
+        if not wrong:
+            moves.end(moving)
+            wrong = [f"{fault.check}: {fault.detail}" for fault in checks.check(theirs)]
+    if as_json:
+        show.as_json({"tables": compared, "different": wrong, "verified": not wrong})
+    else:
+        _show_moved(compared, wrong)
+    if wrong:
+        raise DataLoss(
+            f"{show.counted(len(wrong), 'difference')} between source and target; run `carryover db check` on the "
+            "source, empty the target, and move again"
+        )
+
+
+def _schema(settings: Settings) -> migrate.Schema:
+    """What the database says of its schema; it is not made where there is none."""
+    if _is_absent(settings.store_url):
+        return migrate.Schema(None, None)
+    with Store.at(settings.store_url) as store, guarded():
+        return migrate.look(store.engine, store.dialect)
+
+
+def _is_absent(url: str) -> bool:
+    """Whether it names a file that is not there: looking into one would make it."""
+    return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()
+
+
+def _not_usable(found: migrate.Schema) -> str:
+    return "; upgrade carryover" if found.is_newer else "; run `carryover db upgrade`"
+
+
+def _show_moved(compared: list[moves.Compared], wrong: list[str]) -> None:
+    """A line for each table, all tenants together."""
+    rows, moved = Counter[str](), Counter[str]()
+    for one in compared:
+        rows[one.table] += one.rows
+        moved[one.table] += one.moved
+    different = {one.table for one in compared if not one.same}
+    shown = [(name, rows[name], moved[name], "no" if name in different else "yes") for name in sorted(rows)]
+    show.table(("table", "source", "target", "same"), shown)
+    for line in wrong:
+        show.out(f"different: {line}")
+    tenants = len({one.tenant for one in compared})
+    if not wrong:
+        show.out(f"verified: {show.counted(sum(rows.values()), 'row')} of {show.counted(tenants, 'tenant')}")
 
 
 def _tell(faults: list[checks.Fault], repaired: bool) -> None:
@@ -64,4 +185,4 @@ def _verdict(faults: list[checks.Fault], repaired: bool) -> str:
     if not lost:
         return f"{show.counted(len(faults), 'fault')} in what is derived; run `carryover db check --repair`"
     after = " after the repair" if repaired else ""
-    return f"{show.counted(len(lost), 'fault')}{after} that cannot be repaired; restore the file from a backup"
+    return f"{show.counted(len(lost), 'fault')}{after} that cannot be repaired; restore the database from a backup"

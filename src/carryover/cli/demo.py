@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from carryover.cli import demo_data, show
+from carryover.cli import demo_cluster, demo_data, show
 from carryover.cli.demo_data import AGENT, NEXT, QUESTIONS, USER, Conversation
 from carryover.cli.demo_server import serving
 from carryover.cli.log import described
@@ -33,6 +33,11 @@ from carryover.providers import minilm
 from carryover.settings import load
 
 app = typer.Typer(rich_markup_mode=None)
+app.command(
+    "cluster",
+    short_help="Lose the leader of a cluster under load, and not one word.",
+    epilog=example("make cluster", "carryover demo cluster"),
+)(demo_cluster.cluster)
 
 IDLE_S = 1
 _WAIT_S = 90
@@ -53,8 +58,11 @@ class Logged:
         return sum(len(one.drafts) for one in self.conversations)
 
 
-@app.command(epilog=example("carryover demo", "carryover demo --keep"))
+@app.callback(
+    invoke_without_command=True, epilog=example("carryover demo", "carryover demo --keep", "carryover demo cluster")
+)
 def demo(
+    context: typer.Context,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the demo's database, and say where.")] = False,
 ) -> None:
     """Show what carryover does, on a real server, in half a minute. Needs no key and no network.
@@ -63,6 +71,8 @@ def demo(
     where a folder of them lies beside the checkout), lets idle consolidation run, and prints what the next session
     would be told, three searches, the activity stream and the cost.
     """
+    if context.invoked_subcommand is not None:
+        return
     page = _Page()
     page.title("carryover: what one session settles, the next one knows")
     with (
@@ -74,8 +84,7 @@ def demo(
         page.step(f"A server started at {url}", "empty home, extraction by rules: no key, no network, no cost")
         logged = _log(client, page)
         _consolidate(client, logged.conversations, page)
-        context = client.context(NEXT, agent=AGENT, user=USER)
-        _tell_context(page, context, logged)
+        _tell_context(page, client.context(NEXT, agent=AGENT, user=USER), logged)
         _tell_searches(page, client)
         _tell_stream(page, client)
         _tell_cost(page, client)

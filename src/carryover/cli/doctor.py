@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from pydantic import BaseModel, SecretStr
@@ -20,17 +19,15 @@ from carryover.settings import Loaded, load
 app = typer.Typer(rich_markup_mode=None)
 
 _MARKS = {"ok": "ok", "note": "note", "broken": "BROKEN"}
-_PASSWORD = re.compile(r"(://[^:/@]*:)[^@/]+@")
 
 
 @app.command(epilog=example("carryover doctor", "carryover doctor --json"))
 def doctor(
     as_json: AsJson = False,
-    retry: Annotated[bool, typer.Option(help="First let dead jobs try again, once their cause is mended.")] = False,
 ) -> None:
     """Show every setting and where it came from, and what is broken or missing, each with its remedy.
 
-    Changes nothing, unless told to. Keys are shown as their last four characters. Exits 1 if something is broken.
+    Changes nothing. Keys are shown as their last four characters. Exits 1 if something is broken.
     """
     try:
         loaded = load()
@@ -38,10 +35,6 @@ def doctor(
         said, _, remedy = failure.message.rpartition("; ")
         loaded, checks = None, [Check("settings", "broken", said, remedy)]
     else:
-        if retry:
-            show.note(
-                f"{show.counted(checkup.retry(loaded.settings), 'dead job')} will be tried again by the next worker"
-            )
         checks = list((checkup.remote if loaded.settings.url else checkup.local)(loaded.settings))
     broken = [check for check in checks if check.state == "broken"]
     if as_json:
@@ -80,7 +73,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_none=True)
     if isinstance(value, str):
-        return _PASSWORD.sub(r"\1…@", value)
+        return show.without_password(value)
     return str(value) if isinstance(value, (Path, Decimal)) else value
 
 

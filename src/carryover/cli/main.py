@@ -38,8 +38,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Operation": {
         "serve": ("operate", "Serve the HTTP API, and run background jobs."),
         "worker": ("operate", "Run background jobs until told to stop."),
+        "queue": ("queue", "List background jobs, and let dead ones try again."),
         "keys": ("keys", "Make, list and revoke API keys."),
-        "db": ("db", "Upgrade the database, or check that it is sound."),
+        "db": ("db", "Upgrade the database, check that it is sound, or move it."),
         "model": ("model", "Fetch the embedding model."),
         "eval": ("evaluate", "Measure how well memory works, on conversations with known answers."),
     },

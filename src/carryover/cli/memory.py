@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -40,9 +39,9 @@ def server(settings: Settings) -> Client:
     return _late("carryover.client.client").Client(settings.url, api_key=key.get_secret_value() if key else None)
 
 
-def embedded(settings: Settings, *, work: bool = False) -> Carryover:
-    """The embedded memory; with `work`, it runs background jobs while it is open."""
-    return _late("carryover.runtime").Carryover.open(settings, work=work)
+def embedded(settings: Settings, *, work: bool = False, threads: int = 1) -> Carryover:
+    """The embedded memory; with `work`, it runs background jobs in so many threads while it is open."""
+    return _late("carryover.runtime").Carryover.open(settings, work=work, threads=threads)
 
 
 def local(verb: str) -> Settings:
@@ -60,7 +59,7 @@ def local(verb: str) -> Settings:
 
 def logged(settings: Settings) -> None:
     """The process's own log goes to standard error, from the level that is set: results stay alone on the output."""
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    _late("carryover.jobs.logger").to_stderr(settings.log_level, settings.log_format)
 
 
 def _late(module: str) -> Any:

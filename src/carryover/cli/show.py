@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import typer
 from carryover.core.clock import rfc3339
 from carryover.core.wire import encode
 
+_PASSWORD = re.compile(r"(://[^:/@]*:|[?&](?:ssl)?password=)[^@/&]+")
 _PLAIN_STEPS = 4  # how often progress is told where there is no terminal
 
 
@@ -53,6 +55,11 @@ def when(at: int) -> str:
 def counted(n: int, noun: str) -> str:
     """`1 turn`, `12,400 turns`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def without_password(url: str) -> str:
+    """A URL as a person may see it."""
+    return _PASSWORD.sub(r"\1…", url)
 
 
 def first_line(text: str, width: int) -> str:

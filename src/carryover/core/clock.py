@@ -24,6 +24,20 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
+class OffsetClock:
+    """Another machine's clock: this one's, corrected by the difference that was last seen."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0  # of this machine's
+
+    def now(self) -> int:
+        return time.time_ns() // 1_000_000 + self.ahead_ms
+
+    def set(self, theirs: int) -> None:
+        """The other clock showed this just now."""
+        self.ahead_ms = theirs - time.time_ns() // 1_000_000
+
+
 def rfc3339(at: int) -> str:
     """`at` as `2026-11-21T05:23:57.000Z`."""
     return (_EPOCH + at * _MS).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

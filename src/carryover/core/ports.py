@@ -71,6 +71,22 @@ class Embedder(Protocol):
         ...
 
 
+class Cache(Protocol):
+    """Bytes that expire. Losing some of them, or all, costs time and never truth."""
+
+    def get(self, key: str) -> bytes | None:
+        """What was put under this key, if it is still there."""
+        ...
+
+    def put(self, key: str, value: bytes, *, ttl_s: int) -> None:
+        """The value may be had for `ttl_s` seconds, or for less."""
+        ...
+
+    def drop(self, key: str) -> None:
+        """Nothing is under this key any more, unless the cache cannot be reached: then it expires by itself."""
+        ...
+
+
 class Extractor(Protocol):
     """Turns to findings; `live` are the open and active findings that the session (and its past) already has."""
 

@@ -35,3 +35,8 @@ class Scope:
         """Raises NotFound for rows outside: to a narrowed key they do not exist."""
         if not self.admits(agent, user):
             raise NotFound(f"{what} does not exist here; check the id and the agent")
+
+
+# A transaction over all tenants, for what is nobody's own: looking up a key, finding out whose jobs are due, upkeep.
+# `*` is no legal id, so no tenant is called that; row-level security knows it too.
+EVERY_TENANT = Scope("*")

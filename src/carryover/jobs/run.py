@@ -7,7 +7,7 @@ from carryover.core.job import Job
 from carryover.core.usage import Cap, Usage
 from carryover.jobs.derivation import Derivation, Made, Work
 from carryover.store import queue, usages
-from carryover.store.store import Store
+from carryover.store.store import Store, Tx
 
 
 def run(store: Store, job: Job, derivation: Derivation[Work, Made], cap: Cap) -> None:
@@ -28,11 +28,14 @@ def run(store: Store, job: Job, derivation: Derivation[Work, Made], cap: Cap) ->
     except ProviderError as failure:
         _settle(store, job, reservation, failure.facts.get("usage") or Usage())
         raise
+
+    def save(tx: Tx) -> None:
+        queue.finish(tx, job)  # raises LeaseLost before anything is saved
+        derivation.save(tx, job, work, made)
+        usages.record(tx, job, usage, reservation=reservation)
+
     try:
-        with store.write(job.scope) as tx:
-            queue.finish(tx, job)  # raises LeaseLost before anything is saved
-            derivation.save(tx, job, work, made)
-            usages.record(tx, job, usage, reservation=reservation)
+        store.transact(job.scope, save)
     except BaseException:
         _settle(store, job, reservation, usage)
         raise

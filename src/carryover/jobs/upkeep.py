@@ -6,23 +6,25 @@ import logging
 
 from carryover.core.clock import DAY_MS
 from carryover.core.errors import StoreUnavailable
-from carryover.core.scope import Scope
+from carryover.core.scope import EVERY_TENANT
 from carryover.store import queue, usages
 from carryover.store.store import Store
 
 STALE_MS = 2 * DAY_MS
 
 
-def upkeep(store: Store) -> None:
-    """Jobs that waited for a cap look again (it may have been raised), old reservations of dead workers are gone, and
-    what expired sessions held has left the files.
+def upkeep(store: Store, keep_events_ms: int | None = None) -> None:
+    """Jobs that waited for a cap look again (it may have been raised), old reservations of dead workers are gone,
+    events older than `keep_events_ms` are gone, and what expired sessions held has left the files.
 
     A reservation counts against the caps of its own day only, so after two days it has no effect any more.
     """
     try:
-        with store.write(Scope("")) as tx:
+        with store.write(EVERY_TENANT) as tx:
             queue.release(tx)
             usages.forget_reservations(tx, before=tx.now - STALE_MS)
+        with store.write(EVERY_TENANT) as tx:
+            tx.dialect.tend_events(tx.conn, tx.now, keep_events_ms)
         store.settle()
     except StoreUnavailable as away:
         logging.getLogger(__name__).warning("upkeep was put off: %s", away)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from carryover.core import telemetry
 from carryover.core.clock import EARLIEST, LATEST
 from carryover.core.errors import CarryoverError, Invalid, NotFound, TooLarge, VersionConflict
 from carryover.core.event import Action
@@ -15,7 +16,7 @@ from carryover.core.job import subject_of
 from carryover.core.scope import Scope
 from carryover.core.session import KINDS, ROLES, Append, Appended, Draft, Json, Place, to_json
 from carryover.core.text import digest, estimate_tokens, plain
-from carryover.store import events, queue, sessions, turns
+from carryover.store import events, hot, queue, sessions, turns
 from carryover.store.commit import GroupCommit
 from carryover.store.sessions import Head
 from carryover.store.store import Store, Tx
@@ -50,7 +51,7 @@ Log = GroupCommit[Prepared, Appended]
 
 def open_log(store: Store, limits: Limits) -> Log:
     """Where appends to this store queue up for their commits."""
-    return GroupCommit(store, lambda tx, batch: append_all(tx, batch, limits))
+    return GroupCommit(store, lambda tx, batch: append_all(tx, batch, limits), _tell)
 
 
 def append(log: Log, scope: Scope, request: Append, limits: Limits) -> Appended:
@@ -66,6 +67,14 @@ def prepare(scope: Scope, request: Append, limits: Limits) -> Prepared:
 
     Raises Forbidden, NotFound, Invalid or TooLarge.
     """
+    try:
+        return _checked(scope, request, limits)
+    except CarryoverError as refusal:
+        telemetry.count("append_refusals", kind=type(refusal).__name__)
+        raise
+
+
+def _checked(scope: Scope, request: Append, limits: Limits) -> Prepared:
     scope.require("write")
     check_session_id(request.session_id)
     check_id(request.agent_id, "agent_id")
@@ -94,7 +103,7 @@ def prepare(scope: Scope, request: Append, limits: Limits) -> Prepared:
 def append_all(tx: Tx, batch: Sequence[Prepared], limits: Limits) -> list[Appended | CarryoverError]:
     """Every request that fits its session is saved, in the order of the batch; the others get their errors.
 
-    The transaction excludes other writers, so what is decided here on the heads that were read holds.
+    The transaction keeps other writers off the heads that it read, so what is decided here on them holds.
     """
     heads = sessions.find(tx, list({(p.request.agent_id, p.request.session_id): None for p in batch}))
     page = _Page(tx, limits, heads, _known(tx, batch))
@@ -104,8 +113,23 @@ def append_all(tx: Tx, batch: Sequence[Prepared], limits: Limits) -> list[Append
             answers.append(page.take(prepared))
         except CarryoverError as refusal:
             answers.append(refusal)
+    if not page.rows:
+        # Nothing new: each answer was decided by what the log holds, which must not be lost after it.
+        sessions.fence(tx, heads)
     page.write()
     return answers
+
+
+def _tell(answers: Sequence[Appended | CarryoverError]) -> None:
+    """What a commit did, for whoever listens."""
+    saved = [len(answer.turns) for answer in answers if isinstance(answer, Appended) and answer.saved]
+    if saved:
+        telemetry.count("appends", len(saved))
+        telemetry.count("turns", sum(saved))
+        telemetry.observe("commit_turns", sum(saved))
+    for answer in answers:
+        if isinstance(answer, CarryoverError):
+            telemetry.count("append_refusals", kind=type(answer).__name__)
 
 
 class _Page:
@@ -157,15 +181,17 @@ class _Page:
         if not self.rows:
             return
         tx, now = self.tx, self.tx.now
-        turns.add(tx, self.rows)
-        sessions.put(tx, self.changed.values())
-        events.add(tx, self.events)
         subjects = {subject_of(*key): head for key, head in self.changed.items()}
         idle, indexed = now + self.limits.idle_ms, now + self.limits.index_ms
         armed = [("consolidate", subject, idle, True) for subject in subjects]
         armed += [("index", subject, indexed, False) for subject in subjects]
         armed += [("expire", subject, head.expires_at, True) for subject, head in subjects.items() if head.expires_at]
-        queue.arm_mixed(tx, armed)
+        with hot.together(tx.conn):
+            turns.add(tx, self.rows)  # first: two that begin the same session meet here
+            sessions.put(tx, self.changed.values())
+            queue.arm_mixed(tx, armed)
+        # Last: from here to the commit no other commit of the agent can have its ids.
+        events.add(tx, self.events)
 
     def _place(self, row: dict[str, Any]) -> Place | None:
         """Where a turn with this idempotency key already is."""

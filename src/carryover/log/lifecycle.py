@@ -27,8 +27,8 @@ def close(store: Store, scope: Scope, agent_id: str, session_id: str) -> Session
         if head.closed_at is None:
             head = replace(head, closed_at=tx.now, active_until=tx.now, updated_at=tx.now)
             sessions.put(tx, [head])
-            events.add(tx, [("close", agent_id, session_id, head.user, {"version": head.version})])
             queue.arm(tx, [("consolidate", subject_of(agent_id, session_id), tx.now)])
+            events.add(tx, [("close", agent_id, session_id, head.user, {"version": head.version})])
         return sessions.shown(head, tx.now)
 
 
@@ -45,8 +45,8 @@ def hold(store: Store, scope: Scope, agent_id: str, session_id: str, seconds: in
         until = tx.now + seconds * 1000
         head = replace(head, active_until=until)
         sessions.put(tx, [head])
-        events.add(tx, [("hold", agent_id, session_id, head.user, {"seconds": seconds})])
         queue.postpone(tx, "consolidate", subject_of(agent_id, session_id), until)
+        events.add(tx, [("hold", agent_id, session_id, head.user, {"seconds": seconds})])
         return sessions.shown(head, tx.now)
 
 

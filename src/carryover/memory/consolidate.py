@@ -156,7 +156,8 @@ def _think(extractor: Extractor, work: Work) -> tuple[Made | None, Usage]:
 
 def _save(tx: Tx, job: Job, work: Work, made: Made | None) -> None:
     # Erasing a session takes its jobs too: then the lease was lost before this, and nothing is saved.
-    head = sessions.get(tx, job.agent_id, job.session_id)
+    # Not locked: an append holds its session while it waits for this job's row.
+    head = sessions.get(tx, job.agent_id, job.session_id, lock=False)
     if made is not None:
         snapshot = replace(made.snapshot, created_at=tx.now)
         snapshots.add(tx, snapshot, user=head.user, links_made=made.links)
@@ -166,8 +167,8 @@ def _save(tx: Tx, job: Job, work: Work, made: Made | None) -> None:
             "findings": len(snapshot.findings),
             "by": snapshot.by,
         }
-        events.add(tx, [(KIND, head.agent, head.session, head.user, detail)])
         queue.arm(tx, [("index", job.subject, tx.now)], push=False)
+        events.add(tx, [(KIND, head.agent, head.session, head.user, detail)])
     if made is None or made.snapshot.through < work.head.version:
         due = head.active_until if _in_conversation(head, tx.now) else tx.now
         queue.arm(tx, [(KIND, job.subject, due)])

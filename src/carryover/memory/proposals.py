@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from carryover.core.session import Turn
 from carryover.core.snapshot import FINDING_KINDS, Closed, Found
+from carryover.core.text import clean
 from carryover.memory import ground
 
 LONGEST_TEXT = 600  # characters of a statement or a quote
@@ -91,4 +92,4 @@ def _cited(given: dict[str, Any], turns: Sequence[Turn]) -> tuple[str, int, int]
 
 
 def _line(value: object) -> str:
-    return " ".join(value.split()) if isinstance(value, str) else ""
+    return " ".join(clean(value).split()) if isinstance(value, str) else ""

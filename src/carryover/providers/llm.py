@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from carryover.core import telemetry
 from carryover.core.errors import ProviderError, ProviderUnavailable
 from carryover.core.ports import Reply
 from carryover.core.usage import Usage
@@ -63,8 +64,8 @@ class LibraryLLM:
             shapes.check(schema)
         spent, note, wrong = Usage(self.name), "", ""
         for _ in range(self.calls_per_complete):
-            answer = self._ask(system, prompt + note, schema, max_tokens, spent)
-            spent = spent.plus(self._usage(answer))
+            answer, used = self._metered(system, prompt + note, schema, max_tokens, spent)
+            spent = spent.plus(used)
             text = _text(answer)
             if answer.finish_reason in _STOPPED:
                 raise ProviderError(f"model {self.name!r} {_STOPPED[answer.finish_reason]}", usage=spent)
@@ -87,6 +88,26 @@ class LibraryLLM:
         with self._opening:
             self._opened = None
             self._resources.close()
+
+    def _metered(
+        self, system: str, prompt: str, schema: dict[str, Any] | None, max_tokens: int, spent: Usage
+    ) -> tuple[ModelResponse, Usage]:
+        """One call and what it consumed, told to whoever listens."""
+        outcome = "failed"
+        try:
+            with telemetry.span("model", model=self.name) as told:
+                answer = self._ask(system, prompt, schema, max_tokens, spent)
+                used = self._usage(answer)
+                tokens = {"in": used.tokens_in, "out": used.tokens_out}
+                tokens |= {"cache_read": used.cache_read, "cache_write": used.cache_write}
+                told |= {f"tokens_{kind}": amount for kind, amount in tokens.items()}
+            outcome = "answered"
+        finally:
+            telemetry.count("model_calls", model=self.name, outcome=outcome)
+        for kind, amount in tokens.items():
+            telemetry.count("model_tokens", amount, model=self.name, kind=kind)
+        telemetry.count("model_money", float(used.money), model=self.name)
+        return answer, used
 
     def _ask(
         self, system: str, prompt: str, schema: dict[str, Any] | None, max_tokens: int, spent: Usage

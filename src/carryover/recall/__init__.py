@@ -2,5 +2,5 @@
 
 `index` makes what is said findable (`words`: text to terms), by two jobs behind the log. `search` answers a query:
 `lexical` finds by words, `dense` by meaning, `fuse` ranks what both found. `context` renders what a new session is
-told, out of what `context_known` gathers and with the pieces of `context_text`.
+told, out of what `context_known` gathers and with the pieces of `context_text`; `context_kept` keeps what was told.
 """

@@ -17,7 +17,8 @@ from carryover.core.job import Job, subject_of
 from carryover.core.scope import Scope
 from carryover.core.snapshot import FINDING_KINDS, Finding
 from carryover.core.text import digest
-from carryover.recall.context_known import Asked, Known, Told, known_to, recent
+from carryover.recall.context_kept import Shelf
+from carryover.recall.context_known import Asked, Known, State, Told, known_to, recent, state_of
 from carryover.recall.context_text import Sheet, day, one_line, short_id
 from carryover.store import queue, sessions, snapshots, turns
 from carryover.store.reach import Reached
@@ -43,13 +44,22 @@ _TAIL = (FOUND, BEHIND, MORE)
 _SHARES = ((WISHES, 0.35), (TASKS, 0.2), (DECISIONS, 0.2), (LATELY, 0.15), (FACTS, 0.35))
 
 
-def context(store: Store, scope: Scope, wanted: Wanted, *, search: Callable[[Query], Hits] | None = None) -> Context:
+def context(
+    store: Store,
+    scope: Scope,
+    wanted: Wanted,
+    *,
+    search: Callable[[Query], Hits] | None = None,
+    shelf: Shelf | None = None,
+) -> Context:
     """Markdown of at most `max_tokens` tokens to prepend to the session's system prompt; the same state gives the
     same bytes, and nothing to tell is an empty text.
 
     A session that names no user shares memory with its like. What `search` finds for the query takes most of the
-    budget. Raises Forbidden, NotFound for what lies outside the scope, and Invalid for a budget below 32 tokens or
-    a user that the session does not belong to.
+    budget. The `shelf` gives what was told of the very same state before.
+
+    Raises Forbidden, NotFound for what lies outside the scope, and Invalid for a budget below 32 tokens or a user
+    that the session does not belong to.
     """
     scope.require("read")
     max_tokens, query = wanted.max_tokens, wanted.query
@@ -57,11 +67,17 @@ def context(store: Store, scope: Scope, wanted: Wanted, *, search: Callable[[Que
         raise Invalid(f"max_tokens is {max_tokens}; use at least {LEAST_TOKENS}", field="max_tokens")
     with store.read(scope) as tx:
         asked = _asked(tx, wanted)
-        known = known_to(tx, asked, store)
-        behind = _behind(tx, store, asked, known)
+        state = state_of(tx, asked)
+        behind = _behind(tx, store, asked, state)
+        slot = shelf.slot(scope.agent, scope.user, wanted, state.stamp, behind) if shelf and query is None else None
+        if slot is not None and (before := slot.get()) is not None:
+            return before
+        known = known_to(tx, state, store)
     if query is None or search is None:
-        state = (asked.session, max_tokens, behind)
-        return recent(store, (known.stamp, state), lambda: _told(asked, known, behind, None, max_tokens))
+        told = _told(asked, known, behind, None, max_tokens)
+        if slot is not None:
+            slot.put(told)
+        return told
     hits = search(_query(asked, query)).results
     with store.read(scope) as tx:
         answers = _answers(tx, asked, known, hits)
@@ -129,9 +145,9 @@ def _asked(tx: Tx, wanted: Wanted) -> Asked:
     return Asked(agent_id, session_id, user, reach, None)
 
 
-def _behind(tx: Tx, store: Store, asked: Asked, known: Known) -> tuple[Behind, ...]:
+def _behind(tx: Tx, store: Store, asked: Asked, state: State) -> tuple[Behind, ...]:
     """Sessions in reach with turns that no snapshot covers, the one that changed last first; the asked one last."""
-    late = [row for row in known.reached if row.turns > row.through]
+    late = [row for row in state.reached if row.turns > row.through]
     late.sort(key=lambda row: (row.agent, row.session) == asked.key)
     return tuple(_late(tx, store, row) for row in late[:MOST_BEHIND])
 

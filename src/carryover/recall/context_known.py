@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -52,18 +52,25 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What memory holds within reach: each statement once, newest first. `stamp` changes when any of it may have."""
+class State:
+    """Out of what a session may be told, before it is read: `stamp` is another one when any of it may have changed."""
 
     stamp: Hashable
+    made: tuple[tuple[str, str, int, int, int], ...]  # agent, session, version, through, made_at of newest snapshots
+    reached: tuple[Reached, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What memory holds within reach: each statement once, newest first."""
+
     findings: tuple[Finding, ...] = ()
     sessions: tuple[Told, ...] = ()
     by_id: dict[str, Finding] = field(default_factory=dict[str, Finding])
-    reached: tuple[Reached, ...] = ()
 
 
-def known_to(tx: Tx, asked: Asked, store: Store) -> Known:
-    """What the session may be told, out of at most the 50 sessions in reach that changed last."""
+def state_of(tx: Tx, asked: Asked) -> State:
+    """The at most 50 sessions in reach that changed last, and what memory of them is made of."""
     reached: tuple[Reached, ...] = ()
     if asked.reach != "session":
         reached = reach.newest(tx, None if asked.reach == "user" else asked.agent, asked.user)
@@ -73,9 +80,13 @@ def known_to(tx: Tx, asked: Asked, store: Store) -> Known:
         reached += (Reached(*asked.key, asked.head.version, asked.head.updated_at, *newest),)
     # In the order of their snapshots, so that an append alone changes nothing here.
     made = sorted((row for row in reached if row.version), key=lambda row: (-row.made_at, row.agent, row.session))
-    told = tuple((row.agent, row.session, row.version, row.through, row.made_at) for row in made)
-    stamp = (tx.tenant, told, reach.changes(tx, asked.user))
-    return replace(recent(store, stamp, lambda: _read(tx, stamp, told)), reached=reached)
+    rows = tuple((row.agent, row.session, row.version, row.through, row.made_at) for row in made)
+    return State((tx.tenant, rows, reach.changes(tx, asked.user)), rows, reached)
+
+
+def known_to(tx: Tx, state: State, store: Store) -> Known:
+    """What the session may be told."""
+    return recent(store, state.stamp, lambda: _read(tx, state.made))
 
 
 def recent(store: Store, key: Hashable, make: Callable[[], Value]) -> Value:
@@ -97,13 +108,12 @@ _lock = Lock()
 _kept: WeakKeyDictionary[Store, OrderedDict[Hashable, object]] = WeakKeyDictionary()
 
 
-def _read(tx: Tx, stamp: Hashable, rows: Sequence[tuple[str, str, int, int, int]]) -> Known:
+def _read(tx: Tx, rows: Sequence[tuple[str, str, int, int, int]]) -> Known:
     live = snapshots.live(tx, [row[:2] for row in rows])
     findings = _most(_once(sorted(live, key=lambda f: (f.learned_at, f.id), reverse=True)))
     told = [_summarised(tx, Told(*row[:4])) for row in rows[:MOST_SUMMARIES]]
     told += [Told(*row[:4]) for row in rows[MOST_SUMMARIES:]]
     return Known(
-        stamp=stamp,
         findings=tuple(findings),
         sessions=tuple(sorted(told, key=lambda one: -one.at)),
         by_id={finding.id: finding for finding in findings},

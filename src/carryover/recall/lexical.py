@@ -66,10 +66,10 @@ def ask(tx: Tx, text: str) -> Asked:
 
 def match(tx: Tx, asked: Asked, bounds: Bounds, k: int) -> Matches:
     """The best `k` chunks inside the bounds, scored with the tenant's own counts."""
-    best = tx.dialect.matching(tx.conn, tx.tenant, list(asked.weights), bounds, k)
-    found = chunks.by_n(tx, [n for n, _ in best])
     corpus = chunks.corpus(tx)
-    usual = corpus.terms / max(corpus.chunks, 1)
+    usual = max(corpus.terms, 1) / max(corpus.chunks, 1)
+    best = tx.dialect.matching(tx.conn, tx.tenant, asked.weights, usual, bounds, k)
+    found = chunks.by_n(tx, [n for n, _ in best])
     scores: dict[int, float] = {}
     held: dict[tuple[str, str], Counter[str]] = {}
     for n, chunk in found.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from carryover.core import telemetry
 from carryover.core.chunk import CHUNK_KINDS, Chunk, Hit, Hits, Query
 from carryover.core.errors import Invalid, NotFound
 from carryover.core.ports import Embedder, Vector
@@ -17,8 +18,8 @@ from carryover.recall.lexical import Asked, Matches
 from carryover.recall.words import terms
 from carryover.store import chunks, snapshots, vectors
 from carryover.store.dialect import Bounds
+from carryover.store.near import Nearest
 from carryover.store.store import Store, Tx
-from carryover.store.vectors import Nearest
 
 MOST = 200  # hits of one answer; no more than an arm's candidates
 CANDIDATES = 200  # of each arm
@@ -45,7 +46,7 @@ def search(store: Store, scope: Scope, query: Query, *, embedder: Embedder | Non
     bounds = _bounds(scope, query)
     if bounds is None:
         return Hits((), "text")
-    with store.read(scope) as tx:
+    with telemetry.span("search", stage="words"), store.read(scope) as tx:
         asked = lexical.ask(tx, query.text)
         matches = lexical.match(tx, asked, bounds, CANDIDATES)
     if not asked.words:
@@ -53,14 +54,17 @@ def search(store: Store, scope: Scope, query: Query, *, embedder: Embedder | Non
     names = _names(matches)
     meant = _meant(embedder, asked, names)  # no transaction is open while the model works
     with store.read(scope) as tx:
-        near = None if meant is None else vectors.nearest(tx, meant.space, meant.vector, bounds, CANDIDATES)
-        arms = [_by_words(matches, near)] + ([] if near is None else [_by_meaning(near, near.top)])
-        pool = _pool(tx, _seeds(arms)[: max(SEEDS, query.k)], bounds)
-        if near is not None and meant is not None:
-            missing = [chunk.n for chunk in pool if chunk.n not in near.top]
-            arms[1] = _by_meaning(near, near.top | vectors.scores(tx, meant.space, meant.vector, missing))
-        ranked = fuse.fuse(pool, arms, _speaker(names, asked))
-        return Hits(tuple(_hits(tx, ranked, asked, query)), "text" if near is None else "hybrid")
+        near = None if meant is None else _near(tx, meant, bounds)
+        with telemetry.span("search", stage="fuse"):
+            arms = [_by_words(matches, near)] + ([] if near is None else [_by_meaning(near, near.top)])
+            pool = _pool(tx, _seeds(arms)[: max(SEEDS, query.k)], bounds)
+            if near is not None and meant is not None:
+                missing = [chunk.n for chunk in pool if chunk.n not in near.top]
+                arms[1] = _by_meaning(near, near.top | vectors.scores(tx, meant.space, meant.vector, missing))
+            ranked = fuse.fuse(pool, arms, _speaker(names, asked))
+            hits = Hits(tuple(_hits(tx, ranked, asked, query)), "text" if near is None else "hybrid")
+    telemetry.count("searches", mode=hits.mode)
+    return hits
 
 
 def _bounds(scope: Scope, query: Query) -> Bounds | None:
@@ -96,8 +100,14 @@ def _names(matches: Matches) -> dict[str, set[str]]:
 def _meant(embedder: Embedder | None, asked: Asked, names: dict[str, set[str]]) -> _Meant | None:
     if embedder is None:
         return None
-    vector = dense.embedded(embedder, dense.stripped(asked.words, names.keys()))
+    with telemetry.span("search", stage="embed"):
+        vector = dense.embedded(embedder, dense.stripped(asked.words, names.keys()))
     return None if vector is None else _Meant(embedder.name, vector)
+
+
+def _near(tx: Tx, meant: _Meant, bounds: Bounds) -> Nearest | None:
+    with telemetry.span("search", stage="vectors"):
+        return vectors.nearest(tx, meant.space, meant.vector, bounds, CANDIDATES)
 
 
 def _speaker(names: dict[str, set[str]], asked: Asked) -> str | None:
@@ -114,14 +124,13 @@ def _by_words(matches: Matches, near: Nearest | None) -> Arm:
         scores=matches.scores,
         sessions=matches.sessions,
         scale=fuse.scale(scores, min(total, _BACKGROUND)),
-        session_scale=fuse.scale(sessions, 0 if near is None else len(near.sessions)),
+        session_scale=fuse.scale(sessions, 0 if near is None else near.among.sessions),
         absent=0.0,
     )
 
 
 def _by_meaning(near: Nearest, scores: dict[int, float]) -> Arm:
-    sessions = fuse.scale(list(near.sessions.values()), 0)
-    return Arm(scores, near.sessions, Scale(near.mean, near.std), sessions)
+    return Arm(scores, near.sessions, Scale(near.mean, near.std), Scale(near.among.mean, near.among.std))
 
 
 def _seeds(arms: Sequence[Arm]) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from carryover.core.clock import parse_time
 from carryover.core.errors import Forbidden, StoreUnavailable, Unauthorized
-from carryover.core.scope import DEFAULT, Right, Scope
+from carryover.core.scope import DEFAULT, EVERY_TENANT, Right, Scope
 from carryover.runtime import Carryover
 from carryover.store import keys
 
@@ -69,9 +69,17 @@ class Doors:
         _refuse_other_sites(request)
         return self._memory.scope
 
+    def tenant_of(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """Whose request this seems to be, at no cost: to share out the server, not to let anybody in."""
+        for name, value in headers:
+            if name == b"authorization":
+                known = self._known.get(value[7:].decode("latin-1").strip())
+                return "" if known is None else known[0].tenant
+        return self._memory.scope.tenant
+
     def _look_up(self, secret: str) -> Scope:
         store = self._memory.engine.store
-        with store.read(self._memory.scope) as tx:
+        with store.read(EVERY_TENANT) as tx:
             key = keys.find(tx, secret)
         if key is None:
             self._known.pop(secret, None)
@@ -86,17 +94,20 @@ class Doors:
         return key.scope
 
     def _look_whether_open(self) -> None:
-        with self._memory.engine.store.read(self._memory.scope) as tx:
+        with self._memory.engine.store.read(EVERY_TENANT) as tx:
             if keys.exist(tx):
                 raise Unauthorized()
         self._open_until = time.monotonic() + KNOWN_S
 
 
-async def enter(request: Request, right: Right) -> Carryover:
-    """The memory as the request's scope sees it. Raises Unauthorized or Forbidden."""
-    scope = await request.app.state.doors.scope(request)
+async def enter(request: Request, right: Right, *, limited: bool = True) -> Carryover:
+    """The memory as the request's scope sees it. Raises Unauthorized, Forbidden, or TooMany beyond the rate."""
+    state = request.app.state
+    scope = await state.doors.scope(request)
+    if limited:
+        await state.limits.admit(scope.tenant)
     scope.require(right)
-    return request.app.state.memory.seen_by(scope)
+    return state.memory.seen_by(scope)
 
 
 def allowed(right: Right) -> Callable[[Request], Coroutine[Any, Any, Carryover]]:

@@ -31,6 +31,10 @@ class NotAllowed(CarryoverError):
     """The route does not know this method; see `GET /` for those there are."""
 
 
+class Stopping(CarryoverError):
+    """The server is about to stop; send the request to another one."""
+
+
 STATUS: dict[type[CarryoverError], int] = {
     CarryoverError: 500,
     Malformed: 400,
@@ -47,6 +51,7 @@ STATUS: dict[type[CarryoverError], int] = {
     errors.TooMany: 429,
     errors.DataLoss: 500,
     errors.ProviderError: 502,
+    Stopping: 503,
     errors.StoreUnavailable: 503,
     errors.ProviderUnavailable: 503,
 }

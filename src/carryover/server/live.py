@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
@@ -18,49 +19,53 @@ from carryover.core.event import Event, Filter
 from carryover.core.wire import encode
 from carryover.log import stream
 from carryover.runtime import Carryover
+from carryover.store.news import UNKNOWN, Change
 
-POLL_S = 0.5  # how soon events of other processes are seen
+POLL_S = 0.5  # how soon events of other processes are seen where nothing tells of them
+PROMPT_POLL_S = 5.0  # where something does
 BEAT_S = 15.0  # silence after which a comment shows that the line is alive
-_REST_S = 0.02  # commits that follow each other faster wake a reader once
+_REST_S = 0.02  # between two looks: commits that follow each other faster share one
 PAGE = 500
 
 
 class Bell:
-    """Rings after commits of this process; whoever waits looks what happened."""
+    """Rings for the readers of a stream when a commit was heard of that it went on in."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._readers: dict[tuple[str, str], set[asyncio.Event]] = {}
         self.stopped = False
 
     def hang(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
-    def ring(self) -> None:
-        """From any thread: all who wait are woken."""
-        if self._waiting and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake)
+    def ring(self, change: Change) -> None:
+        """From any thread: the readers whom the change concerns are woken."""
+        if self._loop is not None and (change.unknown or any(key in self._readers for key in change.streams)):
+            with suppress(RuntimeError):  # the loop has just been closed
+                self._loop.call_soon_threadsafe(self._wake, change)
 
     def stop(self) -> None:
         """From the loop: all streams end after what they are sending."""
         self.stopped = True
-        self._wake()
+        self._wake(UNKNOWN)
 
-    async def wait(self, timeout_s: float) -> None:
-        """Returns at the next ring, or when the time is over."""
-        if self.stopped:
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
+    @contextmanager
+    def heard(self, tenant: str, agent: str) -> Generator[asyncio.Event]:
+        """Inside the block the event is set at each ring for this stream; who clears it and then looks misses none."""
+        rung, key = asyncio.Event(), (tenant, agent)
+        self._readers.setdefault(key, set()).add(rung)
         try:
-            await asyncio.wait((future,), timeout=timeout_s)
+            yield rung
         finally:
-            self._waiting.discard(future)
+            self._readers[key].discard(rung)
+            if not self._readers[key]:
+                del self._readers[key]
 
-    def _wake(self) -> None:
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(None)
+    def _wake(self, change: Change) -> None:
+        for key in list(self._readers) if change.unknown else change.streams:
+            for rung in self._readers.get(key, ()):
+                rung.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +87,33 @@ class Live:
         else:
             yield "retry: 1000\n\n"
         beat = time.monotonic() + BEAT_S
-        while not self.bell.stopped:
-            try:
-                await self.still_allowed()
-                found = await run_in_threadpool(stream.after, store, scope, self.agent_id, after, self.want, limit=PAGE)
-            except CarryoverError:
-                return  # the reader comes back with its last id, and learns why from the status
-            if found:
-                after = found[-1].id
-                yield "".join(map(as_text, found))
-                beat = time.monotonic() + BEAT_S
-            elif time.monotonic() >= beat:
-                yield ": alive\n\n"
-                beat = time.monotonic() + BEAT_S
-            if len(found) < PAGE:
-                await self.bell.wait(POLL_S)
-                await asyncio.sleep(0 if self.bell.stopped else _REST_S)
+        with self.bell.heard(scope.tenant, self.agent_id) as rung:
+            while not self.bell.stopped:
+                rung.clear()
+                looked = time.monotonic()
+                try:
+                    await self.still_allowed()
+                    found = await run_in_threadpool(
+                        stream.after, store, scope, self.agent_id, after, self.want, limit=PAGE
+                    )
+                except CarryoverError:
+                    return  # the reader comes back with its last id, and learns why from the status
+                if found:
+                    after = found[-1].id
+                    yield "".join(map(as_text, found))
+                    beat = time.monotonic() + BEAT_S
+                elif time.monotonic() >= beat:
+                    yield ": alive\n\n"
+                    beat = time.monotonic() + BEAT_S
+                if len(found) < PAGE:
+                    await self._pause(rung, looked)
+
+    async def _pause(self, rung: asyncio.Event, looked: float) -> None:
+        """Returns after the next ring, or when it is time to look all the same."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(rung.wait(), PROMPT_POLL_S if self.memory.engine.news.prompt else POLL_S)
+        if not self.bell.stopped:
+            await asyncio.sleep(max(0, looked + _REST_S - time.monotonic()))
 
 
 def as_text(event: Event) -> str:

@@ -288,6 +288,8 @@ _SHAPES: dict[str, Schema] = {
             "version": str,
         }
     ),
+    "Live": _object({"status": {"type": "string", "enum": ["ok"]}, "version": str}),
+    "Metrics": {"type": "string"},
     "Index": _object({"service": str, "version": str, "links": {"type": "object"}, "routes": {"type": "array"}}),
     "Problem": _object({"type": str, "title": str, "status": int, "detail": str}),
 }

@@ -1,6 +1,6 @@
 """Whether a database is sound: what the log promises, and whether what is derived from it still agrees.
 
-Every check looks at all tenants of the file. The log is the truth: `repair` rebuilds what follows from it and
+Every check looks at all tenants of the database. The log is the truth: `repair` rebuilds what follows from it and
 touches no turn.
 """
 
@@ -14,11 +14,12 @@ import sqlalchemy as sa
 
 from carryover.core.chunk import Chunk
 from carryover.core.job import subject_of
-from carryover.core.scope import Scope
+from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.store import chunks as chunk_store
-from carryover.store import counters, queue, vectors
+from carryover.store import counters, migrate, move, postgres_facts, queue, vectors
 from carryover.store.store import Store, Tx
 from carryover.store.tables import bodies, chunks, findings, sessions, snapshots, sources, turns, watermarks
+from carryover.store.tables import codes as code_rows
 from carryover.store.tables import counters as counter_rows
 from carryover.store.tables import vectors as vector_rows
 
@@ -40,6 +41,7 @@ class State:
     """How a tenant's data stands: sizes, and how far what is derived lags behind the log."""
 
     engine: str
+    schema: str | None
     sessions: int
     turns: int
     chunks: int
@@ -49,8 +51,25 @@ class State:
 
 def check(store: Store) -> list[Fault]:
     """Everything that is wrong in the database, as of one moment; an empty list is a sound one."""
-    with store.read(Scope()) as tx:
+    with store.read(EVERY_TENANT) as tx:
+        tx.dialect.unhurried(tx.conn)
+        if tx.dialect.name == "postgresql":
+            postgres_facts.whole_tables(tx.conn)
         return [fault for look in _CHECKS for fault in look(tx)]
+
+
+def notes(store: Store) -> list[str]:
+    """What is no fault of the data, and should be known all the same."""
+    if store.dialect.name != "postgresql":
+        return []
+    with store.read(EVERY_TENANT) as tx:
+        here = postgres_facts.server(tx.conn)
+    if not here.unbound:
+        return []
+    return [
+        f"row-level security does not hold for the role {here.role!r}, a superuser or one that bypasses it; "
+        "use an ordinary role in database_url"
+    ]
 
 
 def repair(store: Store) -> None:
@@ -58,14 +77,22 @@ def repair(store: Store) -> None:
 
     Sessions whose index lags are indexed by the next worker.
     """
-    with store.write(Scope()) as tx:
-        _repair_heads(tx)
-        tenants = list(tx.conn.execute(sa.select(sessions.c.tenant).distinct()).scalars())
-        _repair_chunks(tx)
-        for tenant in tenants:
-            mine = tx.within(Scope(tenant))
-            _repair_counts(mine)
-            _arm_lagging(mine)
+    store.transact(EVERY_TENANT, _repair)
+
+
+def _repair(tx: Tx) -> None:
+    tx.dialect.unhurried(tx.conn)
+    if tx.dialect.name == "postgresql":
+        postgres_facts.secure(tx.conn)
+        postgres_facts.extend(tx.conn)
+    _clear_text_index(tx)  # from here on nobody else writes
+    _repair_heads(tx)
+    tenants = _tenants(tx)
+    _repair_chunks(tx)
+    for tenant in tenants:
+        mine = tx.within(Scope(tenant))
+        _repair_counts(mine)
+        _arm_lagging(mine)
 
 
 def state(tx: Tx, space: str | None) -> State:
@@ -77,6 +104,7 @@ def state(tx: Tx, space: str | None) -> State:
     embedded = sa.select(sa.func.count()).where(vector_rows.c.tenant == tx.tenant, vector_rows.c.space == space)
     return State(
         engine=f"{tx.dialect.name} {tx.conn.execute(sa.text(_VERSION[tx.dialect.name])).scalar_one()}",
+        schema=migrate.current(tx.conn),
         sessions=counted[0],
         turns=counted[1],
         chunks=size,
@@ -85,7 +113,10 @@ def state(tx: Tx, space: str | None) -> State:
     )
 
 
-_VERSION = {"sqlite": "SELECT sqlite_version()"}
+_VERSION = {
+    "sqlite": "SELECT sqlite_version()",
+    "postgresql": "SELECT split_part(current_setting('server_version'), ' ', 1)",
+}
 
 
 def _pages(tx: Tx) -> list[Fault]:
@@ -179,10 +210,18 @@ def _index(tx: Tx) -> list[Fault]:
     faults: list[Fault] = []
     if tx.dialect.name == "sqlite":
         missing, extra = (tx.conn.exec_driver_sql(statement).scalar_one() for statement in _TEXT_INDEX)
-        if missing or extra:
-            faults.append(
-                Fault("index", f"the text index lacks {missing} chunks and holds {extra} that do not exist", True)
-            )
+        wrong = miscounted = 0
+    else:
+        there = postgres_facts.text_index(tx)
+        missing, extra, wrong, miscounted = there.missing, there.extra, there.wrong, there.miscounted
+    if missing or extra:
+        faults.append(
+            Fault("index", f"the text index lacks {missing} chunks and holds {extra} that do not exist", True)
+        )
+    if wrong:
+        faults.append(Fault("index", f"the text index says something else than {wrong} of the chunks", True))
+    if miscounted:
+        faults.append(Fault("index", f"{miscounted} words stand in more or fewer chunks than `frequencies` says", True))
     faults += [
         Fault("index", f"the counts of tenant {tenant!r} disagree with its {true.chunks} chunks", True)
         for tenant, true in _corpora(tx).items()
@@ -191,14 +230,43 @@ def _index(tx: Tx) -> list[Fault]:
     orphans = sa.select(sa.func.count()).select_from(vector_rows).where(_orphaned())
     if lost := tx.conn.execute(orphans).scalar_one():
         faults.append(Fault("index", f"{lost} vectors belong to no chunk", True))
+    if odd := sum(tx.conn.execute(wanted).scalar_one() for wanted in _UNMATCHED):
+        faults.append(Fault("index", f"{odd} vectors and codes do not match", True))
     return faults
 
 
-_CHECKS: tuple[Callable[[Tx], list[Fault]], ...] = (_pages, _logs, _strays, _findings, _index)
+def _walls(tx: Tx) -> list[Fault]:
+    """What keeps tenants apart in the database itself."""
+    bare = postgres_facts.unsecured(tx.conn) if tx.dialect.name == "postgresql" else []
+    return [Fault("security", f"the table {name} has no row-level security", True) for name in bare]
+
+
+def _months(tx: Tx) -> list[Fault]:
+    """The stream has its partitions before their months begin."""
+    late = postgres_facts.unpartitioned(tx.conn) if tx.dialect.name == "postgresql" else []
+    return [Fault("stream", f"the activity stream lacks its partition {name}", True) for name in late]
+
+
+def _moves(tx: Tx) -> list[Fault]:
+    """No move into this database stopped half-way."""
+    if not move.is_under_way(tx):
+        return []
+    return [Fault("move", "a move into this database has not ended; run `carryover db move` again, as before", False)]
+
+
+_CHECKS: tuple[Callable[[Tx], list[Fault]], ...] = (_pages, _moves, _walls, _months, _logs, _strays, _findings, _index)
 
 _TEXT_INDEX = (
     "SELECT count(*) FROM chunks WHERE tenant IS NOT NULL AND n NOT IN (SELECT rowid FROM chunks_text)",
     "SELECT count(*) FROM chunks_text WHERE rowid NOT IN (SELECT n FROM chunks WHERE tenant IS NOT NULL)",
+)
+
+
+_UNMATCHED = tuple(
+    sa.select(sa.func.count())
+    .select_from(one)
+    .where(~sa.exists().where(vector_rows.c.tenant == code_rows.c.tenant, vectors.matched()).correlate(one))
+    for one in (vector_rows, code_rows)
 )
 
 
@@ -219,25 +287,26 @@ def _repair_heads(tx: Tx) -> None:
 def _repair_chunks(tx: Tx) -> None:
     """The text index is made anew from the chunks, and vectors without a chunk are gone."""
     tx.conn.execute(vector_rows.delete().where(_orphaned()))
-    if tx.dialect.name != "sqlite":
-        return
-    tx.conn.exec_driver_sql("INSERT INTO chunks_text(chunks_text) VALUES ('delete-all')")
-    columns = [chunks.c.tenant, *(chunks.c[name] for name in _CHUNK)]
-    seen = 0
-    while rows := tx.conn.execute(
-        sa.select(*columns).where(chunks.c.tenant.is_not(None), chunks.c.n > seen).order_by(chunks.c.n).limit(_BATCH)
-    ).all():
-        for tenant in {row.tenant for row in rows}:
-            tx.dialect.index(tx.conn, tenant, [_chunk(row) for row in rows if row.tenant == tenant])
-        seen = rows[-1].n
+    for tenant in tx.conn.execute(sa.select(chunks.c.tenant).distinct()).scalars().all():
+        seen = 0
+        wanted = sa.select(*postgres_facts.CHUNK).where(chunks.c.tenant == tenant).order_by(chunks.c.n).limit(_BATCH)
+        while rows := tx.conn.execute(wanted.where(chunks.c.n > seen)).all():
+            tx.dialect.index(tx.conn, tenant, [Chunk(*row) for row in rows])
+            seen = rows[-1].n
+
+
+def _clear_text_index(tx: Tx) -> None:
+    if tx.dialect.name == "sqlite":
+        tx.conn.exec_driver_sql("INSERT INTO chunks_text(chunks_text) VALUES ('delete-all')")
+    else:
+        postgres_facts.clear_text_index(tx)
 
 
 def _repair_counts(tx: Tx) -> None:
     true, counted = _corpora(tx).get(tx.tenant, chunk_store.Corpus(0, 0)), chunk_store.corpus(tx)
     counters.bump(tx, "chunks", true.chunks - counted.chunks)
     counters.bump(tx, "terms", true.terms - counted.terms)
-    if vectors.spaces(tx):
-        counters.bump(tx, "removals")  # copies in memory compare themselves with the table
+    vectors.recode(tx)
 
 
 def _arm_lagging(tx: Tx) -> None:
@@ -250,8 +319,8 @@ def _arm_lagging(tx: Tx) -> None:
     queue.arm(tx, [("index", subject, tx.now) for subject in lagging], push=False)
 
 
-# In the order of Chunk's fields, whose ids drop their suffix as columns.
-_CHUNK = tuple(name.removesuffix("_id") for name in Chunk.__dataclass_fields__)
+def _tenants(tx: Tx) -> list[str]:
+    return list(tx.conn.execute(sa.select(sessions.c.tenant).distinct().order_by(sessions.c.tenant)).scalars())
 
 
 def _counted() -> sa.Subquery:
@@ -274,10 +343,6 @@ def _corpora(tx: Tx) -> dict[str, chunk_store.Corpus]:
     true = {tenant: chunk_store.Corpus(0, 0) for tenant in tx.conn.execute(expected).scalars()}
     counted = sa.select(chunks.c.tenant, sa.func.count(), terms).group_by(chunks.c.tenant)
     return true | {row[0]: chunk_store.Corpus(row[1], row[2]) for row in tx.conn.execute(counted)}
-
-
-def _chunk(row: Any) -> Chunk:
-    return Chunk(*row[1:])
 
 
 def _orphaned() -> sa.ColumnElement[bool]:

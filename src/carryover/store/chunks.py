@@ -57,11 +57,11 @@ def add(tx: Tx, new: Sequence[Chunk]) -> list[Chunk]:
     """The chunks can be found by their terms; they come back with their numbers."""
     if not new:
         return []
-    first = tx.dialect.allocate(tx.conn, len(new))
+    first = tx.dialect.allocate(tx.conn, tx.tenant, len(new))
     rows = [replace(chunk, n=first + i) for i, chunk in enumerate(new)]
     tx.conn.execute(sa.insert(chunks), [_row(tx.tenant, chunk) for chunk in rows])
+    _count(tx, rows, 1)  # here and in `remove` before the text index: whoever comes second waits at the same place
     tx.dialect.index(tx.conn, tx.tenant, rows)
-    _count(tx, rows, 1)
     return rows
 
 
@@ -112,10 +112,10 @@ def remove(tx: Tx, gone: Sequence[Chunk]) -> int:
     """These chunks and their vectors are found no more; how many vectors there were."""
     if not gone:
         return 0
+    _count(tx, gone, -1)
     tx.dialect.unindex(tx.conn, tx.tenant, gone)
     for part in parts([chunk.n for chunk in gone]):
         tx.conn.execute(chunks.delete().where(chunks.c.tenant == tx.tenant, chunks.c.n.in_(part)))
-    _count(tx, gone, -1)
     return vectors.remove(tx, [chunk.n for chunk in gone])
 
 

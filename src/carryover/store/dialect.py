@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from carryover.core.chunk import Chunk, ChunkKind
+from carryover.store.news import Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,30 @@ class Dialect(Protocol):
     """One database engine."""
 
     name: str
+    # Whether several transactions may write at once. Where one at a time may, what it reads stays true by that;
+    # elsewhere what it decides on has to be locked, and another server may stand by that a commit waits for.
+    concurrent: bool
+    # Whether the numbers of chunks are unique over all tenants, because one text index holds them all.
+    one_index: bool
 
-    def engine(self, url: str) -> sa.Engine:
-        """An engine whose commits are on disk when they return.
+    def engine(self, url: str, pool: int) -> sa.Engine:
+        """An engine whose commits are on disk when they return; it keeps so many connections open."""
+        ...
 
-        A transaction of a connection with the execution option `writing` excludes other writers from its first
-        statement on, so that what it reads stays true until it commits.
+    def enter(self, conn: sa.Connection, tenant: str, *, writing: bool) -> int | None:
+        """The transaction that `conn.begin()` announced is open, for the rows of this tenant (`*`: of all).
+
+        One that does not write sees one state of the database. Answers the database's time in UTC milliseconds,
+        None where that is this machine's own.
         """
+        ...
+
+    def widen(self, conn: sa.Connection) -> None:
+        """From here on the open transaction is for the rows of all tenants."""
+        ...
+
+    def channel(self, url: str) -> Channel | None:
+        """How processes on this database tell each other of their commits; None where it has no way for that."""
         ...
 
     def generation(self, cursor: Any) -> int | None:
@@ -47,6 +65,14 @@ class Dialect(Protocol):
         """What was erased leaves the files that the engine writes ahead of the database, unless it is too busy now."""
         ...
 
+    def unhurried(self, conn: sa.Connection) -> None:
+        """Statements of the open transaction may take their time."""
+        ...
+
+    def upgrading(self, conn: sa.Connection) -> None:
+        """From here to the end of the transaction nobody else changes the schema; statements may take their time."""
+        ...
+
     def prepare(self, conn: sa.Connection) -> None:
         """The text index and the trigger that keeps turns from being updated; may run twice."""
         ...
@@ -55,8 +81,22 @@ class Dialect(Protocol):
         """An insert with `on_conflict_do_update` and `on_conflict_do_nothing`."""
         ...
 
-    def allocate(self, conn: sa.Connection, count: int) -> int:
-        """The first of `count` fresh chunk numbers, which grow and are never used twice in the database."""
+    def allocate(self, conn: sa.Connection, tenant: str, count: int) -> int:
+        """The first of `count` fresh chunk numbers, which grow and are never used twice in the tenant."""
+        ...
+
+    def event_ids(self, conn: sa.Connection, tenant: str, agent: str, count: int, floor: int) -> int:
+        """The first of `count` fresh event ids of the agent, above `floor` and all that were ever committed.
+
+        Whoever commits later has higher ones.
+        """
+        ...
+
+    def tend_events(self, conn: sa.Connection, now: int, keep_ms: int | None) -> None:
+        """There is room for the events to come, and those older than `keep_ms` (None: of any age are kept) are gone.
+
+        An engine that keeps them in parts by time drops whole parts, so some stay a while longer.
+        """
         ...
 
     def index(self, conn: sa.Connection, tenant: str, rows: Sequence[Chunk]) -> None:
@@ -72,9 +112,18 @@ class Dialect(Protocol):
         ...
 
     def matching(
-        self, conn: sa.Connection, tenant: str, terms: Sequence[str], bounds: Bounds, k: int
+        self,
+        conn: sa.Connection,
+        tenant: str,
+        weights: Mapping[str, float],
+        usual: float,
+        bounds: Bounds,
+        k: int,
     ) -> list[tuple[int, float]]:
-        """The best `k` chunks that hold any of the terms: their numbers and BM25 scores, higher is better."""
+        """The best `k` chunks that hold any of the terms: their numbers and BM25 scores, higher is better.
+
+        `weights` are the terms with their inverse document frequencies, `usual` is how many terms a chunk mostly has.
+        """
         ...
 
     def frequency(self, conn: sa.Connection, tenant: str, terms: Sequence[str]) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from carryover.store import chunks, queue
+from carryover.store import chunks, counters, queue
 from carryover.store.store import Tx
 from carryover.store.tables import (
     bodies,
@@ -37,14 +37,17 @@ def erase(tx: Tx, agent: str, session: str) -> dict[str, int]:
             for table in (findings, snapshots, watermarks, events, bodies, turns, sessions)
         ),
     )
+    # Jobs before counters, as everywhere: two that lock in one order never wait for each other.
+    jobs = queue.cancel(tx, f"{agent}/{session}")
     _reopen(tx, agent, session)
     counts = dict(chunks.erase(tx, agent, session))
     for table, doomed in tables:
         gone = tx.conn.execute(table.delete().where(table.c.tenant == tx.tenant, doomed))
         counts[table.name] = gone.rowcount
-    counts["jobs"] = queue.cancel(tx, f"{agent}/{session}")
+    counts["jobs"] = jobs
     unnamed = usages.update().where(usages.c.tenant == tx.tenant, _here(usages, agent, session)).values(session="")
     counts["usages"] = tx.conn.execute(unnamed).rowcount
+    counters.bump(tx, "erasures")
     return counts
 
 

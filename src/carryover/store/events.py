@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -21,11 +22,13 @@ _LAST_ID = sa.select(sa.func.max(events.c.id)).where(
 
 def add(tx: Tx, happened: Sequence[tuple[Action, str, str, str | None, dict[str, Any]]], *, above: int = 0) -> None:
     """Each (action, agent, session, user, detail) is an event, in the order given, with an id higher than `above`."""
-    next_id: dict[str, int] = {}
+    count = Counter(agent for _, agent, *_ in happened)
+    # An erasure takes events away, and says so in one that stands above them (`above`): ids are never used twice.
+    floor = max(above, tx.now * 1000)
+    # In one order whatever happened, so that two transactions never wait for each other.
+    next_id = {agent: tx.dialect.event_ids(tx.conn, tx.tenant, agent, count[agent], floor) for agent in sorted(count)}
     rows: list[dict[str, object]] = []
     for action, agent, session, user, detail in happened:
-        if agent not in next_id:
-            next_id[agent] = _first_id(tx, agent, above)
         rows.append(
             {
                 "tenant": tx.tenant,
@@ -41,6 +44,7 @@ def add(tx: Tx, happened: Sequence[tuple[Action, str, str, str | None, dict[str,
         next_id[agent] += 1
     if rows:
         hot.write(tx.conn, _ADD, rows)
+        tx.streams.update((tx.tenant, agent) for agent in count)
 
 
 def newest(tx: Tx, agent: str, want: Filter, *, limit: int, before: int | None = None) -> list[Event]:
@@ -59,11 +63,6 @@ def after(tx: Tx, agent: str, want: Filter, *, id: int, limit: int) -> list[Even
 def last_id(tx: Tx, agent: str) -> int:
     """The id of the newest event of an agent, 0 where there is none."""
     return hot.read(tx.conn, _LAST_ID, {"tenant": tx.tenant, "agent": agent})[0][0] or 0
-
-
-def _first_id(tx: Tx, agent: str, above: int) -> int:
-    # An erasure takes events away, and says so in one that stands above them (`above`): ids are never used twice.
-    return max(last_id(tx, agent), above, tx.now * 1000) + 1
 
 
 def _chosen(tx: Tx, agent: str, want: Filter) -> sa.Select[Any]:

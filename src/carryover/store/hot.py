@@ -6,7 +6,9 @@ still takes the long way while somebody listens to the engine's statements, so t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -29,19 +31,61 @@ def write(conn: sa.Connection, statement: Any, rows: Sequence[dict[str, Any]]) -
 
     `statement` must be one that stays: a constant, or what a cache made.
     """
-    text, order, fixed = _compiled(statement, conn.dialect, tuple(rows[0]))
+    names = tuple(rows[0])
+    if len(rows) > 1 and conn.dialect.name == "postgresql":
+        for text, given in _by_arrays(conn.dialect, statement, names, rows):
+            _run(conn, text, [given])
+        return
+    text, order, fixed = _compiled(statement, conn.dialect, names)
     full = [{**fixed, **row} for row in rows] if fixed else rows
-    given: Any = full if order is None else [tuple(row[name] for name in order) for row in full]
+    each: list[Any] = list(full) if order is None else [tuple(row[name] for name in order) for row in full]
+    _run(conn, text, each)
+
+
+def _run(conn: sa.Connection, text: str, given: Sequence[Any]) -> None:
+    """The statement was run, once for each set of parameters."""
     if heard(conn):
-        conn.exec_driver_sql(text, given if len(given) > 1 else given[0])
+        conn.exec_driver_sql(text, list(given) if len(given) > 1 else given[0])
         return
     cursor = conn.connection.cursor()
     try:
-        cursor.executemany(text, given)
+        if len(given) > 1:
+            cursor.executemany(text, given)
+        else:
+            cursor.execute(text, given[0])
     except conn.dialect.loaded_dbapi.Error as cause:
         raise _said_long(conn, text, cause) from cause
     finally:
         cursor.close()
+
+
+def _by_arrays(
+    dialect: Any, statement: Any, names: tuple[str, ...], rows: Sequence[dict[str, Any]]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All rows by one statement, a column an array: the server plans it once and answers once.
+
+    A parameter that is no column is said once a statement, so rows that differ in one go apart.
+    """
+    columns = [name for name in names if name in statement.table.c]
+    beside = [name for name in names if name not in statement.table.c]
+    text, fixed = _unnested(statement, dialect, names)
+    alike: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        alike.setdefault(tuple(row[name] for name in beside), []).append(row)
+    for said, group in alike.items():
+        arrays = {name: [row[name] for row in group] for name in columns}
+        yield text, {**fixed, **arrays, **dict(zip(beside, said, strict=True))}
+
+
+@lru_cache(maxsize=64)
+def _unnested(statement: Any, dialect: Any, names: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    """The insert with arrays in place of its values, and the parameters whose values stand in the statement."""
+    text, _, fixed = _compiled(statement, dialect, names)
+    head, values, rest = re.split(r" VALUES (\(.*?\))(?= ON CONFLICT|$)", text, maxsplit=1)
+    inserted = re.findall(r"%\((\w+)\)s", values)
+    types = (statement.table.c[name].type.compile(dialect=dialect) for name in inserted)
+    arrays = ", ".join(f"%({name})s::{type}[]" for name, type in zip(inserted, types, strict=True))
+    return f"{head} SELECT * FROM unnest({arrays}){rest}", fixed
 
 
 @lru_cache(maxsize=64)
@@ -66,6 +110,23 @@ def read(conn: sa.Connection, statement: Any, asked: dict[str, Any]) -> Sequence
         cursor.close()
 
 
+@contextmanager
+def together(conn: sa.Connection) -> Generator[None]:
+    """Statements inside that answer nothing are sent without waiting for each other, where the driver can do that.
+
+    They were all run when the block is left.
+    """
+    driver: Any = conn.connection.driver_connection
+    if heard(conn) or not hasattr(driver, "pipeline"):
+        yield
+        return
+    try:
+        with driver.pipeline():
+            yield
+    except conn.dialect.loaded_dbapi.Error as cause:
+        raise _said_long(conn, "", cause) from cause
+
+
 def heard(conn: sa.Connection) -> bool:
     """Whether somebody listens to the statements of this engine."""
     return bool(conn.engine.dispatch.before_cursor_execute)
@@ -73,4 +134,12 @@ def heard(conn: sa.Connection) -> bool:
 
 def _said_long(conn: sa.Connection, text: str, cause: Exception) -> BaseException:
     """An error of the driver as SQLAlchemy's of the same name: what the long way would raise."""
-    return exc.DBAPIError.instance(text, None, cause, conn.dialect.loaded_dbapi.Error, dialect=conn.dialect)
+    driver = conn.connection.driver_connection
+    return exc.DBAPIError.instance(
+        text,
+        None,
+        cause,
+        conn.dialect.loaded_dbapi.Error,
+        connection_invalidated=bool(getattr(driver, "closed", False)),
+        dialect=conn.dialect,
+    )

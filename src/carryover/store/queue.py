@@ -5,15 +5,21 @@ A lease is a fence: whatever a worker saves, it saves in the transaction that en
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
 
 from carryover.core.errors import LeaseLost, NotFound
-from carryover.core.ids import new_id
-from carryover.core.job import Job
+from carryover.core.job import Job, State
+from carryover.core.scope import EVERY_TENANT
+from carryover.core.text import clean
 from carryover.store import hot
 from carryover.store.dialect import Dialect
 from carryover.store.store import Tx
@@ -35,10 +41,15 @@ def arm(tx: Tx, items: Iterable[tuple[str, str, int]], *, push: bool = True) -> 
 
 def arm_mixed(tx: Tx, items: Iterable[tuple[str, str, int, bool]]) -> None:
     """As `arm`, in one statement for items of both sorts: (kind, subject, due, push)."""
-    fixed = {"tenant": tx.tenant, "revision": 1, "attempt": 0, "waiting": False}
-    rows = [{**fixed, "kind": kind, "subject": subject, "due": due, "push": push} for kind, subject, due, push in items]
+    fixed: dict[str, Any] = {"tenant": tx.tenant, "revision": 1, "attempt": 0, "waiting": False}
+    # In one order, so that two transactions never wait for each other.
+    rows: list[dict[str, Any]] = [
+        {**fixed, "kind": kind, "subject": subject, "due": due, "push": push}
+        for kind, subject, due, push in sorted(items)
+    ]
     if rows:
         hot.write(tx.conn, _arming(tx.dialect), rows)
+        tx.due.update(row["kind"] for row in rows if row["push"] and row["due"] <= tx.now)
 
 
 @lru_cache(maxsize=8)
@@ -66,44 +77,73 @@ def postpone(tx: Tx, kind: str, subject: str, due: int) -> None:
     )
 
 
-def claim(
-    tx: Tx, kinds: Sequence[str], *, lease_ms: int, tenant: str | None = None, subject: str | None = None
-) -> Job | None:
-    """The job that has been due longest, leased to the caller; None when nothing is due.
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A tenant that has jobs to be claimed: since when the oldest waits, and how many there are."""
 
-    Unless it is told a tenant, the one statement that looks at all of them: a worker serves whoever waits.
+    tenant: str
+    since: int
+    jobs: int
+
+
+def tenants_due(tx: Tx, kinds: Sequence[str], limit: int) -> list[Due]:
+    """The tenants that have claimable jobs of these kinds, the one that waits longest first.
+
+    In `EVERY_TENANT` it looks at all of them, in one walk along the index of due times; else at its own.
     """
-    asked = [
-        column == value for column, value in ((jobs.c.tenant, tenant), (jobs.c.subject, subject)) if value is not None
-    ]
+    since = sa.func.min(jobs.c.due).label("since")
+    wanted = sa.select(jobs.c.tenant, since, sa.func.count()).where(*_of(tx), *_claimable(tx, kinds))
+    wanted = wanted.group_by(jobs.c.tenant).order_by(since).limit(limit)
+    return [Due(*row) for row in tx.conn.execute(wanted, {"at": tx.now})]
+
+
+def claim(tx: Tx, kinds: Sequence[str], *, lease_ms: int, subject: str | None = None) -> Job | None:
+    """The tenant's job that has been due longest, leased to the caller; None when nothing is due."""
+    return next(iter(claim_batch(tx, kinds, lease_ms=lease_ms, most=1, subject=subject)), None)
+
+
+def claim_batch(tx: Tx, kinds: Sequence[str], *, lease_ms: int, most: int, subject: str | None = None) -> list[Job]:
+    """At most `most` of the tenant's jobs that have been due longest, oldest first, leased to the caller."""
+    asked = [jobs.c.tenant == tx.tenant, *_claimable(tx, kinds)]
+    if subject is not None:
+        asked.append(jobs.c.subject == subject)
     first = (
-        sa.select(jobs.c.tenant, jobs.c.kind, jobs.c.subject)
-        .where(jobs.c.due <= tx.now, jobs.c.kind.in_(kinds), jobs.c.dead_at.is_(None), _FREE, *asked)
+        sa.select(jobs.c.kind, jobs.c.subject)
+        .where(*asked)
         .order_by(jobs.c.due)
-        .limit(1)
+        .limit(most)
         .with_for_update(skip_locked=True)
+        .cte("first")
+        .prefix_with("MATERIALIZED")
     )
-    found = tx.conn.execute(first, {"at": tx.now}).first()
-    if found is None:
-        return None
     take = (
         jobs.update()
-        .where(jobs.c.tenant == found.tenant, jobs.c.kind == found.kind, jobs.c.subject == found.subject)
-        .values(lease=new_id("lease"), leased_until=tx.now + lease_ms, attempt=jobs.c.attempt + 1, waiting=False)
+        .where(jobs.c.tenant == tx.tenant, jobs.c.kind == first.c.kind, jobs.c.subject == first.c.subject)
+        .values(lease=_new_lease(tx), leased_until=tx.now + lease_ms, attempt=jobs.c.attempt + 1, waiting=False)
         .returning(*_COLUMNS)
     )
-    return _job(tx.conn.execute(take).one())
+    return sorted((_job(row) for row in tx.conn.execute(take, {"at": tx.now})), key=lambda job: job.due)
+
+
+def _claimable(tx: Tx, kinds: Sequence[str]) -> tuple[sa.ColumnElement[bool], ...]:
+    return (jobs.c.due <= tx.now, jobs.c.kind.in_(kinds), jobs.c.dead_at.is_(None), _FREE)
+
+
+def _new_lease(tx: Tx) -> str:
+    """Who holds it, since when, and what makes it one of its kind."""
+    return f"{socket.gethostname()}:{os.getpid()}/{tx.now}/{secrets.token_hex(6)}"
 
 
 def any_due(tx: Tx, kinds: Sequence[str]) -> bool:
-    """Whether some tenant has a job of these kinds that could be claimed now."""
-    wanted = sa.select(jobs.c.kind).where(jobs.c.due <= tx.now, jobs.c.kind.in_(kinds), jobs.c.dead_at.is_(None), _FREE)
+    """Whether the tenant has a job of these kinds that could be claimed now; looking takes no lock."""
+    wanted = sa.select(jobs.c.kind).where(jobs.c.tenant == tx.tenant, *_claimable(tx, kinds))
     return tx.conn.execute(wanted.limit(1), {"at": tx.now}).first() is not None
 
 
-def renew(tx: Tx, job: Job, *, lease_ms: int) -> None:
-    """The lease lasts until now + `lease_ms`. Raises LeaseLost when it is not the caller's any more."""
-    _only_mine(tx, job, jobs.update().values(leased_until=tx.now + lease_ms))
+def renew(tx: Tx, held: Iterable[Job], *, lease_ms: int) -> list[Job]:
+    """These leases last until now + `lease_ms`; which of them are not the caller's any more."""
+    change = jobs.update().values(leased_until=tx.now + lease_ms)
+    return [job for job in held if tx.conn.execute(change.where(*_mine(tx, job))).rowcount == 0]
 
 
 def finish(tx: Tx, job: Job) -> None:
@@ -123,7 +163,7 @@ def fail(tx: Tx, job: Job, reason: str, *, due: int | None) -> None:
     """
     unarmed = jobs.c.revision == job.revision
     state: dict[str, Any] = {"dead_at": sa.case((unarmed, tx.now))} if due is None else {"due": due}
-    _only_mine(tx, job, jobs.update().values(lease=None, leased_until=None, reason=reason, **state))
+    _only_mine(tx, job, jobs.update().values(lease=None, leased_until=None, reason=clean(reason), **state))
 
 
 def wait(tx: Tx, job: Job, reason: str, *, until: int) -> None:
@@ -131,8 +171,15 @@ def wait(tx: Tx, job: Job, reason: str, *, until: int) -> None:
     _only_mine(
         tx,
         job,
-        jobs.update().values(lease=None, leased_until=None, attempt=0, waiting=True, due=until, reason=reason),
+        jobs.update().values(lease=None, leased_until=None, attempt=0, waiting=True, due=until, reason=clean(reason)),
     )
+
+
+def put_back(tx: Tx, held: Iterable[Job]) -> None:
+    """These jobs are as if they had not been claimed, where they are still the caller's: others may have them now."""
+    change = jobs.update().values(lease=None, leased_until=None, attempt=jobs.c.attempt - 1)
+    for job in held:
+        tx.conn.execute(change.where(*_mine(tx, job)))
 
 
 def release(tx: Tx) -> None:
@@ -158,31 +205,59 @@ def subjects(tx: Tx, kind: str, *, limit: int) -> set[str]:
 
 def dead(tx: Tx, limit: int = 100) -> list[Job]:
     """Jobs that gave up, newest first, with their reasons."""
-    wanted = sa.select(*_COLUMNS).where(jobs.c.tenant == tx.tenant, jobs.c.dead_at.is_not(None))
-    return [_job(row) for row in tx.conn.execute(wanted.order_by(jobs.c.dead_at.desc()).limit(limit))]
+    return listed(tx, "dead", limit)
+
+
+def listed(tx: Tx, state: State | None = None, limit: int = 100) -> list[Job]:
+    """Jobs in this state (None: in any), of the tenant or in `EVERY_TENANT` of all: the dead newest first, then
+    those that have been due longest.
+    """
+    wanted = sa.select(*_COLUMNS).where(*_of(tx)).order_by(jobs.c.dead_at.desc().nulls_last(), jobs.c.due)
+    if state is not None:
+        wanted = wanted.where(_states(tx.now)[state])
+    if state == "stuck":
+        found = (_job(row) for row in tx.conn.execute(wanted))
+        return list(islice((job for job in found if job.state(tx.now) == "stuck"), limit))
+    return [_job(row) for row in tx.conn.execute(wanted.limit(limit))]
 
 
 def revive(tx: Tx, kind: str, subject: str) -> None:
     """A dead job is due now. Raises NotFound when there is none."""
-    done = jobs.update().where(*_is(tx, kind, subject), jobs.c.dead_at.is_not(None))
-    if tx.conn.execute(done.values(dead_at=None, attempt=0, due=tx.now, reason=None)).rowcount == 0:
-        raise NotFound(f"there is no dead job {kind} of {subject!r}; list them with `carryover doctor`")
+    if _revived(tx, *_is(tx, kind, subject)) == 0:
+        raise NotFound(f"there is no dead job {kind} of {subject!r}; list them with `carryover queue dead`")
+
+
+def revive_all(tx: Tx) -> int:
+    """All dead jobs of the tenant, or in `EVERY_TENANT` of all tenants, are due now; how many there were."""
+    return _revived(tx, *_of(tx))
+
+
+def _revived(tx: Tx, *which: sa.ColumnElement[bool]) -> int:
+    living = jobs.update().where(*which, jobs.c.dead_at.is_not(None))
+    return tx.conn.execute(living.values(dead_at=None, attempt=0, due=tx.now, reason=None)).rowcount
 
 
 def counts(tx: Tx) -> dict[str, int]:
     """How many jobs of the tenant are due, running, dead, or waiting for a cap."""
+    states = _states(tx.now)
+    shown = ("due", "running", "dead", "waiting")
+    columns = [sa.func.count(sa.case((states[name], 1))).label(name) for name in shown]
+    row = tx.conn.execute(sa.select(*columns).where(jobs.c.tenant == tx.tenant)).one()
+    return dict(zip(shown, row, strict=True))
+
+
+def _states(now: int) -> dict[State, sa.ColumnElement[bool]]:
     # A lease of NULL compares as NULL; coalesce makes that "not running".
-    running = sa.func.coalesce(jobs.c.leased_until > tx.now, False)
+    running = sa.func.coalesce(jobs.c.leased_until > now, False)
     alive = jobs.c.dead_at.is_(None)
-    states = {
-        "due": sa.and_(alive, sa.not_(running), jobs.c.due <= tx.now),
+    return {
+        "armed": sa.and_(alive, sa.not_(running), jobs.c.due > now, sa.not_(jobs.c.waiting)),
+        "due": sa.and_(alive, sa.not_(running), jobs.c.due <= now),
         "running": sa.and_(alive, running),
         "dead": sa.not_(alive),
         "waiting": sa.and_(alive, jobs.c.waiting),
+        "stuck": sa.and_(alive, jobs.c.lease.is_not(None)),  # and more, that only `Job.state` can tell
     }
-    columns = [sa.func.count(sa.case((is_so, 1))).label(name) for name, is_so in states.items()]
-    row = tx.conn.execute(sa.select(*columns).where(jobs.c.tenant == tx.tenant)).one()
-    return dict(zip(states, row, strict=True))
 
 
 _COLUMNS = [jobs.c[name] for name in Job.__dataclass_fields__]
@@ -191,6 +266,11 @@ _GET = sa.select(*_COLUMNS).where(*(jobs.c[name] == sa.bindparam(name) for name 
 
 def _is(tx: Tx, kind: str, subject: str) -> tuple[sa.ColumnElement[bool], ...]:
     return (jobs.c.tenant == tx.tenant, jobs.c.kind == kind, jobs.c.subject == subject)
+
+
+def _of(tx: Tx) -> tuple[sa.ColumnElement[bool], ...]:
+    """The rows that the transaction is about: its tenant's, or everybody's."""
+    return () if tx.scope == EVERY_TENANT else (jobs.c.tenant == tx.tenant,)
 
 
 def _mine(tx: Tx, job: Job) -> tuple[sa.ColumnElement[bool], ...]:

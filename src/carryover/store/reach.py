@@ -8,7 +8,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from carryover.store.store import Tx
-from carryover.store.tables import sessions, snapshots
+from carryover.store.tables import counters, sessions, snapshots
 
 MOST = 50
 
@@ -40,13 +40,14 @@ def newest(tx: Tx, agent: str | None, user: str | None) -> tuple[Reached, ...]:
     return tuple(_reached(row) for row in rows)
 
 
-def changes(tx: Tx, user: str | None) -> tuple[tuple[str, str, int, int], ...]:
+def changes(tx: Tx, user: str | None) -> tuple[tuple[str, str, int, int, int | None], ...]:
     """(agent, session, version, created_at) of the user's last 50 snapshots over all agents: a new one shows at once.
 
-    A session of one agent may close what another agent found, so contexts compare this whatever their scope.
+    A session of one agent may close what another agent found, so contexts compare this whatever their scope. With
+    each comes how often the tenant erased anything: a closing by a session further back may be gone with it.
     """
     rows = tx.conn.execute(_CHANGES, {"in_tenant": tx.tenant, "of_user": user})
-    return tuple(cast("tuple[str, str, int, int]", tuple(row)) for row in rows)
+    return tuple(cast("tuple[str, str, int, int, int | None]", tuple(row)) for row in rows)
 
 
 def _reached(row: Any) -> Reached:
@@ -85,8 +86,11 @@ _OF_USER = (
     .limit(MOST)
 )
 _OF_AGENT = _OF_USER.where(sessions.c.agent == sa.bindparam("of_agent", type_=sa.Text))
+_ERASURES = sa.select(counters.c.value).where(counters.c.tenant == _TENANT, counters.c.name == "erasures")
 _CHANGES = (
-    sa.select(snapshots.c.agent, snapshots.c.session, snapshots.c.version, snapshots.c.created_at)
+    sa.select(
+        *(snapshots.c[name] for name in ("agent", "session", "version", "created_at")), _ERASURES.scalar_subquery()
+    )
     .where(snapshots.c.tenant == _TENANT, snapshots.c.user.is_not_distinct_from(_USER))
     .order_by(snapshots.c.created_at.desc(), snapshots.c.agent, snapshots.c.session, snapshots.c.version.desc())
     .limit(MOST)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from carryover.core.errors import NotFound
 from carryover.core.session import Session, Status
-from carryover.store import hot
+from carryover.store import counters, hot
 from carryover.store.dialect import Dialect
 from carryover.store.parts import parts
 from carryover.store.store import Tx
@@ -45,33 +45,41 @@ _FIND = sa.select(*_COLUMNS).where(
     sessions.c.session.in_(sa.bindparam("sessions", expanding=True)),
 )
 _FIND_ONE = sa.select(*_COLUMNS).where(*(sessions.c[name] == sa.bindparam(name) for name in _KEY))
+# What a writer decides on stays as it is until its commit. In one order, so that two never wait for each other.
+_LOCK, _LOCK_ONE = _FIND.order_by(sessions.c.session).with_for_update(), _FIND_ONE.with_for_update()
 
 
-def find(tx: Tx, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Head]:
-    """The heads of those of the (agent, session) pairs that exist."""
+def find(tx: Tx, keys: Sequence[tuple[str, str]], *, lock: bool = True) -> dict[tuple[str, str], Head]:
+    """The heads of those of the (agent, session) pairs that exist.
+
+    A transaction that writes keeps others off them until it ends, unless it only looks (`lock` false).
+    """
+    lock = lock and tx.writing
     if len(keys) == 1:
         agent, session = keys[0]
-        rows = hot.read(tx.conn, _FIND_ONE, {"tenant": tx.tenant, "agent": agent, "session": session})
+        rows = hot.read(
+            tx.conn, _LOCK_ONE if lock else _FIND_ONE, {"tenant": tx.tenant, "agent": agent, "session": session}
+        )
         return {keys[0]: Head(*rows[0])} if rows else {}
     # Agent by agent: a list of pairs would find its rows by no index.
     by_agent: dict[str, list[str]] = {}
     for agent, session in keys:
         by_agent.setdefault(agent, []).append(session)
     found: dict[tuple[str, str], Head] = {}
-    for agent, named in by_agent.items():
-        for part in parts(named):
+    for agent, named in sorted(by_agent.items()):
+        for part in parts(sorted(named)):
             asked = {"tenant": tx.tenant, "agent": agent, "sessions": part}
-            heads = (Head(*row) for row in tx.conn.execute(_FIND, asked))
+            heads = (Head(*row) for row in tx.conn.execute(_LOCK if lock else _FIND, asked))
             found |= {(head.agent, head.session): head for head in heads}
     return found
 
 
-def get(tx: Tx, agent: str, session: str) -> Head:
-    """The head of one session.
+def get(tx: Tx, agent: str, session: str, *, lock: bool = True) -> Head:
+    """The head of one session, as `find` has it.
 
     Raises NotFound when it does not exist, or lies outside the transaction's scope.
     """
-    head = find(tx, [(agent, session)]).get((agent, session))
+    head = find(tx, [(agent, session)], lock=lock).get((agent, session))
     if head is None or not tx.scope.admits(agent, head.user):
         raise missing(agent, session)
     return head
@@ -83,6 +91,23 @@ def missing(agent: str, session: str) -> NotFound:
         session_id=session,
         agent_id=agent,
     )
+
+
+def fence(tx: Tx, keys: Iterable[tuple[str, str]]) -> None:
+    """What the log holds of these (agent, session) pairs is as safe as a commit once this transaction is committed.
+
+    A commit that was given up while it waited for the standby can be read on the primary and still be lost with it.
+    This writes to the same rows: its own commit waits for the standby, and for all that came before. Where none is
+    there it writes to another row, because that too is said for sure only by the server that leads.
+    """
+    if not tx.dialect.concurrent:
+        return
+    written = 0
+    for agent, session in sorted(keys):
+        here = (sessions.c.tenant == tx.tenant, sessions.c.agent == agent, sessions.c.session == session)
+        written += tx.conn.execute(sessions.update().where(*here).values(version=sessions.c.version)).rowcount
+    if not written:
+        counters.bump(tx, "fence", 0)
 
 
 def put(tx: Tx, heads: Iterable[Head]) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +16,15 @@ from sqlalchemy.dialects import sqlite as dialect
 from carryover.core.chunk import Chunk
 from carryover.core.clock import EARLIEST, LATEST
 from carryover.core.errors import Invalid
+from carryover.store import hashed, hot
 from carryover.store.dialect import Bounds
-from carryover.store.tables import counters
+from carryover.store.tables import counters, events
 
 BUSY_MS = 10_000
 SETTLE_MS = 250  # how long a checkpoint waits for readers; the next one tries again
 
-# Contentless: the index keeps no second copy of the text. Its words are hashes keyed by the tenant (`_word`), so
-# tenants share no word and no count, and any text is a legal query. `owner` holds one word each for the agent,
-# the user, the session and the kind: a narrowed query is narrowed inside the index.
+# Contentless: the index keeps no second copy of the text. Its words are hashes (`hashed`); `owner`
+# holds those that say whose chunk it is.
 _PREPARE = (
     "CREATE VIRTUAL TABLE IF NOT EXISTS chunks_text USING fts5(owner, terms, content='', tokenize='ascii')",
     "CREATE VIRTUAL TABLE IF NOT EXISTS chunks_terms USING fts5vocab('chunks_text', 'row')",
@@ -34,6 +32,10 @@ _PREPARE = (
     "BEGIN SELECT RAISE(ABORT, 'turns are never updated'); END",
 )
 
+
+_LAST_EVENT = sa.select(sa.func.max(events.c.id)).where(
+    events.c.tenant == sa.bindparam("tenant"), events.c.agent == sa.bindparam("agent")
+)
 
 # secure_delete: what is erased is overwritten with zeros, not only forgotten.
 _PRAGMAS = (
@@ -51,8 +53,10 @@ class Sqlite:
     """The default engine: durable (WAL, synchronous=FULL), foreign keys on."""
 
     name = "sqlite"
+    concurrent = False
+    one_index = True
 
-    def engine(self, url: str) -> sa.Engine:
+    def engine(self, url: str, pool: int) -> sa.Engine:
         _make_private(sa.make_url(url).database)
         if sa.make_url(url).database in (None, "", ":memory:"):
             raise Invalid(
@@ -60,11 +64,21 @@ class Sqlite:
                 field="database_url",
             )
         engine = sa.create_engine(
-            url, pool_size=16, max_overflow=48, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False}
+            url, pool_size=pool, max_overflow=48, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False}
         )
         event.listen(engine, "connect", _on_connect)
-        event.listen(engine, "begin", _on_begin)
         return engine
+
+    def enter(self, conn: sa.Connection, tenant: str, *, writing: bool) -> None:
+        # A writer takes the lock before it reads: what it decides on stays true until it commits. On the driver's own
+        # cursor: every read pays for this, and the way through the statement cache costs ten times it.
+        conn.connection.cursor().execute("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    def widen(self, conn: sa.Connection) -> None:
+        """Every statement names its tenant; there is no second wall here."""
+
+    def channel(self, url: str) -> None:
+        """A file has no way to tell; other processes look from time to time."""
 
     def generation(self, cursor: Any) -> int | None:
         return cursor.execute("PRAGMA data_version").fetchone()[0]
@@ -76,6 +90,12 @@ class Sqlite:
         finally:
             cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
 
+    def unhurried(self, conn: sa.Connection) -> None:
+        """No statement is given up anyway."""
+
+    def upgrading(self, conn: sa.Connection) -> None:
+        """A transaction that writes excludes all others anyway."""
+
     def prepare(self, conn: sa.Connection) -> None:
         for statement in _PREPARE:
             conn.exec_driver_sql(statement)
@@ -83,12 +103,20 @@ class Sqlite:
     def insert(self, table: sa.Table) -> Any:
         return dialect.insert(table)
 
-    def allocate(self, conn: sa.Connection, count: int) -> int:
+    def allocate(self, conn: sa.Connection, tenant: str, count: int) -> int:
+        # One sequence for all tenants: the number is the chunk's place in the one text index.
         row = dialect.insert(counters).values(tenant="", name="chunk", value=count)
         row = row.on_conflict_do_update(
             index_elements=["tenant", "name"], set_={"value": counters.c.value + count}
         ).returning(counters.c.value)
         return conn.execute(row).scalar_one() - count + 1
+
+    def event_ids(self, conn: sa.Connection, tenant: str, agent: str, count: int, floor: int) -> int:
+        return max(hot.read(conn, _LAST_EVENT, {"tenant": tenant, "agent": agent})[0][0] or 0, floor) + 1
+
+    def tend_events(self, conn: sa.Connection, now: int, keep_ms: int | None) -> None:
+        if keep_ms is not None:
+            conn.execute(events.delete().where(events.c.tenant.is_not(None), events.c.at < now - keep_ms))
 
     def index(self, conn: sa.Connection, tenant: str, rows: Sequence[Chunk]) -> None:
         if rows:
@@ -109,9 +137,15 @@ class Sqlite:
         conn.exec_driver_sql("INSERT INTO chunks_text(chunks_text) VALUES ('optimize')")
 
     def matching(
-        self, conn: sa.Connection, tenant: str, terms: Sequence[str], bounds: Bounds, k: int
+        self,
+        conn: sa.Connection,
+        tenant: str,
+        weights: Mapping[str, float],
+        usual: float,
+        bounds: Bounds,
+        k: int,
     ) -> list[tuple[int, float]]:
-        if not terms:
+        if not weights:
             return []
         source, dated, values = "chunks_text", "", list[Any]()
         if bounds.since is not None or bounds.before is not None:
@@ -124,13 +158,13 @@ class Sqlite:
         rows = conn.exec_driver_sql(
             f"SELECT chunks_text.rowid, bm25(chunks_text, 0.0, 1.0) AS score FROM {source} "
             f"WHERE chunks_text MATCH ? {dated}ORDER BY score, chunks_text.rowid DESC LIMIT ?",
-            (*([tenant] if dated else []), _match(tenant, terms, bounds), *values, k),
+            (*([tenant] if dated else []), _match(tenant, list(weights), bounds), *values, k),
         )
         return [(row[0], -row[1]) for row in rows]
 
     def frequency(self, conn: sa.Connection, tenant: str, terms: Sequence[str]) -> dict[str, int]:
         counted = "SELECT doc FROM chunks_terms WHERE term = ?"
-        return {term: conn.exec_driver_sql(counted, (_word(tenant, term),)).scalar() or 0 for term in terms}
+        return {term: conn.exec_driver_sql(counted, (hashed.word(tenant, term),)).scalar() or 0 for term in terms}
 
 
 def _make_private(path: str | None) -> None:
@@ -141,7 +175,7 @@ def _make_private(path: str | None) -> None:
 
 
 def _on_connect(connection: Any, _: object) -> None:
-    connection.isolation_level = None  # BEGIN is ours, see `_on_begin`
+    connection.isolation_level = None  # BEGIN is ours, see `enter`
     try:
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}").close()
@@ -150,33 +184,13 @@ def _on_connect(connection: Any, _: object) -> None:
         raise
 
 
-def _on_begin(conn: sa.Connection) -> None:
-    # A writer takes the lock before it reads: what it decides on stays true until it commits.
-    writing = conn.get_execution_options().get("writing", False)
-    # On the driver's own cursor: every read pays for this, and the way through the statement cache costs ten times it.
-    conn.connection.cursor().execute("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-
-@lru_cache(maxsize=1 << 16)
-def _word(tenant: str, term: str) -> str:
-    """One word for the index: letters and digits only, whatever the term holds."""
-    return "x" + hashlib.blake2b(f"{tenant}\x00{term}".encode(), digest_size=8).hexdigest()
-
-
-def _owners(tenant: str, chunk: Chunk) -> str:
-    marks = ("a", chunk.agent_id), ("u", chunk.user_id), ("s", chunk.session_id), ("k", chunk.kind)
-    # The separator is one that no term holds: an agent called like a word is not found by that word.
-    return " ".join(_word(tenant, f"{sign}\x00{value}") for sign, value in marks if value is not None)
-
-
 def _entry(tenant: str, chunk: Chunk) -> tuple[int, str, str]:
-    return chunk.n, _owners(tenant, chunk), " ".join(_word(tenant, term) for term in chunk.terms.split())
+    return chunk.n, " ".join(hashed.owners(tenant, chunk)), " ".join(hashed.words(tenant, chunk))
 
 
 def _match(tenant: str, terms: Sequence[str], bounds: Bounds) -> str:
-    marks = ("a", bounds.agent), ("u", bounds.user), ("s", bounds.session)
-    owners = [_word(tenant, f"{sign}\x00{value}") for sign, value in marks if value is not None]
+    owners = [hashed.owner(tenant, sign, value) for sign, value in hashed.marks(bounds)]
     if bounds.kinds is not None:
-        owners.append("(" + " OR ".join(_word(tenant, f"k\x00{kind}") for kind in bounds.kinds) + ")")
-    words = " OR ".join(_word(tenant, term) for term in terms)
+        owners.append("(" + " OR ".join(hashed.owner(tenant, "k", kind) for kind in bounds.kinds) + ")")
+    words = " OR ".join(hashed.word(tenant, term) for term in terms)
     return f"owner : ({' AND '.join(owners)}) AND terms : ({words})" if owners else f"terms : ({words})"

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-import sqlite3
+import importlib
+import random
 import threading
+import time
 from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from carryover.core.clock import SystemClock
+from carryover.core import telemetry
+from carryover.core.clock import OffsetClock
 from carryover.core.errors import CarryoverError, Invalid, StoreUnavailable
 from carryover.core.ports import Clock
 from carryover.core.scope import Scope
-from carryover.store import migrate
+from carryover.store import faults, migrate
 from carryover.store.dialect import Dialect
-from carryover.store.sqlite import Sqlite
+from carryover.store.faults import guarded
+from carryover.store.news import Change
 
-DIALECTS: dict[str, Callable[[], Dialect]] = {"sqlite": Sqlite}
+# Loaded when a URL names them: the driver of one is no business of those who use another.
+DIALECTS = {
+    "sqlite": ("carryover.store.sqlite", "Sqlite"),
+    "postgresql": ("carryover.store.postgres", "Postgres"),
+}
+POOL = 16  # connections that a process keeps open
+# How long to wait before a transaction that was undone is run again; then its caller is told.
+_PAUSES_S = (0.005, 0.02, 0.1, 0.4)
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,10 @@ class Tx:
     dialect: Dialect
     scope: Scope
     now: int
+    writing: bool = False
+    # What the commit will set in motion: streams (tenant, agent) that go on, and kinds of jobs to run now.
+    streams: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    due: set[str] = field(default_factory=set[str])
 
     @property
     def tenant(self) -> str:
@@ -38,6 +55,8 @@ class Tx:
 
     def within(self, scope: Scope) -> Tx:
         """The same transaction seen from another scope: one commit may serve several tenants."""
+        if scope.tenant != self.scope.tenant:
+            self.dialect.widen(self.conn)
         return replace(self, scope=scope)
 
     def insert(self, table: sa.Table) -> Any:
@@ -47,66 +66,68 @@ class Tx:
 class Store:
     """A database, open. Close it, or leave its `with`."""
 
-    def __init__(self, url: str, dialect: Dialect, engine: sa.Engine, clock: Clock) -> None:
+    def __init__(self, url: str, dialect: Dialect, engine: sa.Engine, clock: Clock | None) -> None:
         self.url = url
         self.dialect = dialect
-        self.clock = clock
         self.engine = engine
-        # One writer at a time in this process, in turn: without it writers would poll the database's own lock.
-        self._writing = threading.Lock()
+        # Unless it is told a clock, a store goes by its database's: processes on several machines then agree.
+        self._database_clock: OffsetClock | None = None
+        if clock is None:
+            clock = self._database_clock = OffsetClock()
+        self.clock = clock
+        # Where one transaction may write at a time: one writer of this process after the other, on a connection that
+        # stays. Without it writers would poll the database's own lock.
+        self._turn: AbstractContextManager[Any] = nullcontext() if dialect.concurrent else threading.Lock()
         self._writer: sa.Connection | None = None
         self._watching = threading.Lock()
         self._watcher: Any = None  # a connection that never writes, and so sees the changes of all others
         # Called after each commit of this process, in the thread that made it: they must be quick and not raise.
-        self.listeners: list[Callable[[], None]] = []
+        self.listeners: list[Callable[[Change], None]] = []
 
     @classmethod
-    def open(cls, url: str, *, clock: Clock | None = None, upgrade: bool = True) -> Store:
-        """The store at `url` (`sqlite:///path`), its schema brought up to date.
+    def open(cls, url: str, *, clock: Clock | None = None, upgrade: bool = True, pool: int = POOL) -> Store:
+        """The store at `url` (`sqlite:///path`, `postgresql://user@host/database`), its schema brought up to date.
 
-        Raises Invalid for a URL that cannot be, StoreUnavailable when the database cannot be opened.
+        Without `upgrade` the schema is left alone, and has to be one that this program may work with. Raises Invalid
+        for a URL that cannot be, StoreUnavailable when the database cannot be opened.
         """
-        name = url.partition(":")[0].partition("+")[0]
-        if name not in DIALECTS:
-            raise Invalid(
-                f"database_url {url.partition('@')[2] or url!r} is of no known engine; "
-                f"begin it with one of: {', '.join(DIALECTS)}",
-                field="database_url",
-            )
-        dialect = DIALECTS[name]()
-        try:
-            engine = dialect.engine(url)
-        except exc.ArgumentError as cause:
-            raise Invalid(
-                f"database_url {url!r} is no URL ({cause}); write it as sqlite:///path", field="database_url"
-            ) from cause
-        store = cls(url, dialect, engine, clock or SystemClock())
+        store = cls.at(url, clock=clock, pool=pool)
         try:
             with guarded():
                 if upgrade:
-                    migrate.upgrade(store.engine, dialect)
+                    migrate.upgrade(store.engine, store.dialect)
                 else:
-                    migrate.require_current(store.engine)
+                    migrate.require_current(store.engine, store.dialect)
         except BaseException:
             store.close()
             raise
         return store
 
+    @classmethod
+    def at(cls, url: str, *, clock: Clock | None = None, pool: int = POOL) -> Store:
+        """The store at `url`, whatever its schema is; nothing was asked of the database yet.
+
+        Raises Invalid for a URL that cannot be.
+        """
+        dialect = _dialect(url)
+        try:
+            engine = dialect.engine(url, pool)
+        except exc.ArgumentError as cause:
+            raise Invalid(
+                f"database_url {url!r} is no URL ({cause}); write it as sqlite:///path", field="database_url"
+            ) from cause
+        return cls(url, dialect, engine, clock)
+
     def close(self) -> None:
         """All connections are closed; the store cannot be used afterwards."""
-        with self._writing:
-            self._drop_writer()
+        with self._turn:
+            if self._writer is not None:
+                self._give_up(self._writer)
         with self._watching:
             if self._watcher is not None:
                 self._watcher.close()
                 self._watcher = None
         self.engine.dispose()
-
-    def _drop_writer(self) -> None:
-        if self._writer is not None:
-            self._writer.invalidate()  # whatever state it is in, nobody gets it again
-            self._writer.close()
-            self._writer = None
 
     def __enter__(self) -> Store:
         return self
@@ -117,8 +138,13 @@ class Store:
     @contextmanager
     def read(self, scope: Scope) -> Generator[Tx]:
         """One consistent view of the database; nothing is changed."""
-        with guarded(), self.engine.connect() as conn, conn.begin():
-            yield Tx(conn, self.dialect, scope, self.clock.now())
+        with telemetry.span("transaction", mode="read"), guarded(), self._transaction(scope, writing=False) as tx:
+            yield tx
+
+    @property
+    def clock_ahead_ms(self) -> int:
+        """By how much the database's clock was ahead of this machine's when it last told the time."""
+        return 0 if self._database_clock is None else self._database_clock.ahead_ms
 
     def generation(self) -> int | None:
         """A number that is another once anything in the database has changed, whoever changed it.
@@ -126,6 +152,8 @@ class Store:
         None where the engine cannot say. It costs a few microseconds; what was read after it was asked for is still
         true while it stays the same.
         """
+        if self.dialect.concurrent:
+            return None
         with self._watching, guarded():
             if self._watcher is None:
                 self._watcher = self.engine.raw_connection()
@@ -137,7 +165,7 @@ class Store:
 
         Upkeep does it again every hour.
         """
-        with self._writing, guarded():
+        with self._turn, guarded():
             conn = self.engine.raw_connection()
             try:
                 with closing(conn.cursor()) as cursor:
@@ -147,48 +175,122 @@ class Store:
 
     @contextmanager
     def write(self, scope: Scope) -> Generator[Tx]:
-        """All that is written inside is on disk when the block is left, or none of it if it raises."""
-        with self._writing, guarded():
-            conn = self._writer = self._writer or self.engine.connect().execution_options(writing=True)
-            try:
-                with conn.begin():
-                    yield Tx(conn, self.dialect, scope, self.clock.now())
-            except CarryoverError:
-                raise  # a refusal of ours: the transaction was rolled back in order
-            except BaseException:
-                self._drop_writer()
-                raise
+        """All that is written inside is on disk when the block is left, or none of it if it raises.
+
+        Raises StoreUnavailable with the fact `unknown` when the database did not say which of the two.
+        """
+        told = telemetry.span("transaction", mode="write")
+        with self._turn, told, guarded(), self._transaction(scope, writing=True) as tx:
+            yield tx
+        change = Change(frozenset(tx.streams), frozenset(tx.due))
         for listener in self.listeners:
-            listener()
+            listener(change)
 
+    def transact(self, scope: Scope, work: Callable[[Tx], Made]) -> Made:
+        """What `work` answers, once all that it wrote is on disk; it is run again where it was undone in passing.
 
-@contextmanager
-def guarded() -> Generator[None]:
-    """Errors of the database's driver leave as StoreUnavailable, with what to do about them."""
-    try:
-        yield
-    except (exc.DBAPIError, exc.TimeoutError) as cause:
-        if isinstance(cause, (exc.IntegrityError, exc.ProgrammingError, exc.DataError)):
+        This is the one place that tries again: after a deadlock, two that began the same thing, a connection that
+        broke before the commit was sent. `work` must do nothing but write to its transaction. A commit whose outcome
+        is unknown is not repeated.
+        """
+        for pause_s in _PAUSES_S:
+            try:
+                with self.write(scope) as tx:
+                    return work(tx)
+            except (StoreUnavailable, exc.IntegrityError) as failure:
+                if not faults.is_passing(failure):
+                    raise
+            telemetry.count("transactions_retried")
+            time.sleep(pause_s * random.uniform(0.5, 1.5))
+        with self.write(scope) as tx:
+            return work(tx)
+
+    @contextmanager
+    def _transaction(self, scope: Scope, *, writing: bool) -> Generator[Tx]:
+        conn, transaction, now = self._begin(scope, writing)
+        try:
+            yield Tx(conn, self.dialect, scope, now, writing)
+        except CarryoverError:
+            self._take_back(conn, transaction)
             raise
-        reason = str(getattr(cause, "orig", None) or cause)
-        raise StoreUnavailable(
-            f"the database could not do it ({reason}); nothing was saved, {_remedy(reason)}", retry_after=1
+        except BaseException:
+            self._give_up(conn)
+            raise
+        try:
+            transaction.commit()
+        except BaseException as cause:
+            self._give_up(conn)
+            if writing and self.dialect.concurrent and faults.is_unknown(cause):
+                raise faults.unknown(cause) from cause
+            raise
+        self._give_back(conn)
+
+    def _begin(self, scope: Scope, writing: bool) -> tuple[sa.Connection, sa.RootTransaction, int]:
+        """A connection with an open transaction, and the moment that it goes by."""
+        try:
+            return self._enter(scope, writing)
+        except exc.DBAPIError as cause:
+            if not cause.connection_invalidated:
+                raise
+        # It lay in the pool when its server went away, and nothing was done on it. The others are made anew as well.
+        return self._enter(scope, writing)
+
+    def _enter(self, scope: Scope, writing: bool) -> tuple[sa.Connection, sa.RootTransaction, int]:
+        conn = self._connection(writing)
+        try:
+            transaction = conn.begin()
+            theirs = self.dialect.enter(conn, scope.tenant, writing=writing)
+        except BaseException:
+            self._give_up(conn)
+            raise
+        if theirs is None or self._database_clock is None:
+            return conn, transaction, self.clock.now()
+        self._database_clock.set(theirs)
+        return conn, transaction, theirs
+
+    def _connection(self, writing: bool) -> sa.Connection:
+        if not writing or self.dialect.concurrent:
+            return self.engine.connect()
+        self._writer = self._writer or self.engine.connect()
+        return self._writer
+
+    def _take_back(self, conn: sa.Connection, transaction: sa.RootTransaction) -> None:
+        """Nothing of it was done. After a refusal of ours the connection is mostly in order."""
+        try:
+            transaction.rollback()
+        except exc.DBAPIError:
+            self._give_up(conn)
+        else:
+            self._give_back(conn)
+
+    def _give_back(self, conn: sa.Connection) -> None:
+        if conn is not self._writer:
+            conn.close()
+
+    def _give_up(self, conn: sa.Connection) -> None:
+        """Whatever state the connection is in, nobody gets it again."""
+        with suppress(exc.SQLAlchemyError):
+            conn.invalidate()
+        conn.close()
+        if conn is self._writer:
+            self._writer = None
+
+
+def _dialect(url: str) -> Dialect:
+    name = url.partition(":")[0].partition("+")[0]
+    if name not in DIALECTS or "://" not in url.replace("sqlite:", "sqlite://", 1):
+        raise Invalid(
+            f"database_url {url.partition('@')[2] or url!r} is of no known engine; "
+            f"begin it with one of: {', '.join(DIALECTS)}",
+            field="database_url",
+        )
+    module, kind = DIALECTS[name]
+    try:
+        return getattr(importlib.import_module(module), kind)()
+    except ModuleNotFoundError as cause:
+        if (cause.name or "").partition(".")[0] == "carryover":
+            raise
+        raise Invalid(
+            f"database_url names {name}, whose driver is not installed; run `pip install 'carryover-memory[postgres]'`",
+            field="database_url",
         ) from cause
-    except sqlite3.Error as cause:
-        raise StoreUnavailable(
-            f"the database could not do it ({cause}); nothing was saved, {_remedy(str(cause))}", retry_after=1
-        ) from cause
-
-
-_REMEDIES = {
-    "full": "free some disk space and retry",
-    "locked": "another process is writing; retry",
-    "unable to open": "check that the folder exists and can be written",
-    "readonly": "check the permissions of the file and its folder",
-    "malformed": "restore the file from a backup, or run `carryover db check`",
-    "not a database": "choose another path: this file is not a carryover database",
-}
-
-
-def _remedy(reason: str) -> str:
-    return next((remedy for sign, remedy in _REMEDIES.items() if sign in reason), "retry")

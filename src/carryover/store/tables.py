@@ -213,9 +213,37 @@ vectors = Table(
     Column("space", Text, primary_key=True),
     Column("n", BigInteger, primary_key=True, autoincrement=False),
     Column("vector", LargeBinary, nullable=False),
-    Column("added", BigInteger, nullable=False),  # the generation that brought it: a cache reads what is newer
+    Column("added", BigInteger, nullable=False),  # the generation that brought it, which leads to its code
 )
-Index("vectors_by_generation", vectors.c.tenant, vectors.c.space, vectors.c.added)
+
+# One bit for each number of a vector, with what a search filters by: all that a copy in memory needs, a tenth of
+# the vectors' size and in the order in which copies read on.
+codes = Table(
+    "codes",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("space", Text, primary_key=True),
+    Column("added", BigInteger, primary_key=True, autoincrement=False),
+    Column("n", BigInteger, primary_key=True, autoincrement=False),
+    Column("code", LargeBinary, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("user", Text),
+    Column("kind", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    **CLUSTERED,
+)
+
+# Which vectors the last removals took, so that a copy drops these without comparing itself with the table.
+removals = Table(
+    "removals",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("generation", BigInteger, primary_key=True, autoincrement=False),
+    Column("n", BigInteger, primary_key=True, autoincrement=False),
+    **CLUSTERED,
+)
 
 # One row a tenant and name: numbers that are handed out, and generations that caches compare.
 counters = Table(
@@ -243,8 +271,9 @@ jobs = Table(
     Column("reason", Text),
     **CLUSTERED,
 )
-# The one index that no tenant leads: a worker looks for what is due in any of them.
+# The one index that no tenant leads: a worker looks whose jobs are due, and then claims them tenant by tenant.
 Index("jobs_by_due", jobs.c.due)
+Index("jobs_by_tenant", jobs.c.tenant, jobs.c.due)
 
 # A reservation (`settled` false) holds its estimate against the caps until the job ends.
 usages = Table(
@@ -284,4 +313,14 @@ keys = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("last_used_at", BigInteger),
     Column("revoked_at", BigInteger),
+)
+
+# Keys that all processes of one installation share, made by whichever needs one first; and how far a move into this
+# database has come (`move.py`).
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    **CLUSTERED,
 )

@@ -13,6 +13,7 @@ from carryover.core.errors import OverBudget
 from carryover.core.ids import new_id
 from carryover.core.job import Job
 from carryover.core.usage import Cap, Group, Usage, UsageTotal
+from carryover.store import counters
 from carryover.store.store import Tx
 from carryover.store.tables import jobs, usages
 
@@ -28,8 +29,9 @@ def reserve(tx: Tx, job: Job, estimate: Usage, cap: Cap) -> str:
     cap together. Raises OverBudget when this job would, with `until`: the next UTC midnight, or soon where only the
     reservations of jobs that run now are in the way, which mostly hold more than those jobs will use.
     """
-    settled = spent(tx, tx.now)
-    today = settled.plus(reserved(tx, tx.now))
+    counters.bump(tx, "reservations")  # whoever else reserves for the tenant waits here until this is committed
+    settled, held = _today(tx)
+    today = settled.plus(held)
     tomorrow, soon = day_of(tx.now) + DAY_MS, tx.now + SOON_MS
     if cap.tokens is not None and today.tokens + estimate.tokens > cap.tokens:
         until = soon if settled.tokens + estimate.tokens <= cap.tokens else tomorrow
@@ -45,7 +47,8 @@ def record(tx: Tx, job: Job, usage: Usage, *, reservation: str | None = None, sa
 
     A job that consumed nothing and covered nothing leaves no row.
     """
-    mine = (usages.c.tenant == tx.tenant, usages.c.id == reservation)
+    # Settled once: a save whose outcome was unknown may have done it already, and then was right.
+    mine = (usages.c.tenant == tx.tenant, usages.c.id == reservation, usages.c.settled.is_(False))
     if not any(_values(usage).values()):
         tx.conn.execute(usages.delete().where(*mine))
     elif reservation is None:
@@ -102,6 +105,16 @@ def _over(job: Job, cap: str, state: str, until: int) -> OverBudget:
         "it waits until midnight UTC or a higher cap",
         until=until,
     )
+
+
+def _today(tx: Tx) -> tuple[Usage, Usage]:
+    """What is settled and what is reserved, in one look: a job that settles meanwhile is in one of the two."""
+    since = day_of(tx.now)
+    wanted = sa.select(usages.c.settled, *_summed()).where(
+        usages.c.tenant == tx.tenant, usages.c.at >= since, usages.c.at < since + DAY_MS
+    )
+    by = {row[0]: _usage("", row[1:]) for row in tx.conn.execute(wanted.group_by(usages.c.settled))}
+    return by.get(True, Usage()), by.get(False, Usage())
 
 
 def _sum(tx: Tx, since: int, until: int, *, settled: bool) -> Usage:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from carryover.core import telemetry
 from carryover.core.context import Reach, Wanted
 from carryover.core.errors import Invalid
 from carryover.core.scope import DEFAULT, Scope
@@ -34,6 +35,7 @@ async def context(request: Request) -> Response:
     key = (memory.scope, wanted)
     generation = memory.engine.store.generation()
     shown = kept.get(key, generation)
+    telemetry.count("cache", cache="contexts", outcome="miss" if shown is None else "hit")
     if shown is None:
         shown = await run_in_threadpool(_shown, memory, wanted)
         kept.put(key, generation, shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import metadata
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter
@@ -13,20 +13,17 @@ from starlette.responses import HTMLResponse, Response
 from carryover.core.errors import CarryoverError, StoreUnavailable, Unauthorized
 from carryover.server import answers
 from carryover.server.deps import Reader
+from carryover.server.errors import Stopping
 from carryover.server.openapi import gives
 from carryover.server.pages import page
+from carryover.server.version import VERSION
+from carryover.store import migrate
+from carryover.store.redis import Redis
+from carryover.store.store import Store, guarded
+
+PATIENCE_S = 2  # with the store; whoever asks whether a server is ready will not wait much longer
 
 router = APIRouter(tags=["server"])
-
-
-def version() -> str:
-    try:
-        return metadata.version("carryover-memory")
-    except metadata.PackageNotFoundError:
-        return "0+source"
-
-
-VERSION = version()
 
 
 @router.get("/health", **gives("Health", more={503: "Health"}))
@@ -40,7 +37,7 @@ async def health(request: Request) -> Response:
         memory = state.memory
     log = memory.engine.log
     store = {"engine": memory.engine.store.dialect.name, "appends": log.requests, "commits": log.commits}
-    cache = {"engine": "memory", "keys": state.doors.known}
+    cache = {**_cache(state.memory.engine.redis), "keys": state.doors.known}
     try:
         found = await run_in_threadpool(memory.health)
     except StoreUnavailable as cause:
@@ -48,6 +45,43 @@ async def health(request: Request) -> Response:
         return answers.answer({**down, "queue": {}, "version": VERSION}, 503, {"Retry-After": "1"})
     shown = {"status": found.status, "store": {**store, "status": "ok"}, "cache": cache, "queue": found.queue}
     return answers.answer({**shown, "version": VERSION})
+
+
+@router.get("/health/live", **gives("Live"))
+async def live(request: Request) -> Response:
+    """This process answers; nothing else was asked."""
+    return answers.answer({"status": "ok", "version": VERSION})
+
+
+@router.get("/health/ready", **gives("Live", more={503: "Problem"}))
+async def ready(request: Request) -> Response:
+    """Requests are welcome: the store answers, its schema is this program's, and the server is not about to stop."""
+    state = request.app.state
+    if state.gate.closing:
+        raise Stopping()
+    await state.readiness.ask()
+    return answers.answer({"status": "ok", "version": VERSION})
+
+
+class Readiness:
+    """Asks the store whether it can be used; one question at a time, however many ask."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._asking: asyncio.Future[None] | None = None
+
+    async def ask(self) -> None:
+        """Raises StoreUnavailable when the store does not answer in time, or is not at this program's schema."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(run_in_threadpool(self._look))
+        done, _ = await asyncio.wait((self._asking,), timeout=PATIENCE_S)
+        if not done:
+            raise StoreUnavailable(f"the database did not answer in {PATIENCE_S} s; look after it", retry_after=1)
+        self._asking.result()
+
+    def _look(self) -> None:
+        with guarded():
+            migrate.require_current(self._store.engine, self._store.dialect)
 
 
 @router.get("/", **gives("Index"))
@@ -81,3 +115,9 @@ def docs(request: Request, memory: Reader) -> Response:
 
 def _document(request: Request) -> dict[str, Any]:
     return request.app.openapi()
+
+
+def _cache(redis: Redis | None) -> dict[str, str]:
+    if redis is None:
+        return {"engine": "memory", "status": "ok"}
+    return {"engine": "redis", "status": "away" if redis.away else "ok"}

@@ -9,11 +9,13 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from carryover.core.errors import TooMany
 from carryover.core.snapshot import Snapshot
 from carryover.core.usage import Group
 from carryover.server import answers
 from carryover.server.bodies import Consolidate, Search, body, query_of
 from carryover.server.deps import Id, Limit, OfAgent, Reader, When, Writer, moment, named
+from carryover.server.gate import step_aside
 from carryover.server.openapi import gives, takes
 
 router = APIRouter(tags=["memory"])
@@ -34,6 +36,10 @@ async def consolidate(
 ) -> Response:
     """The session is consolidated now: its snapshot, or (`wait` false) the job that makes it."""
     agent_id = named(asked.agent_id, agent)
+    if asked.wait:
+        step_aside(request)
+        if request.app.state.waiting.statistics().tasks_waiting >= WAITING:
+            raise TooMany("too many wait for a consolidation; ask with `wait` false, or retry", retry_after=5)
 
     def run() -> Snapshot | None:
         return memory.consolidate(id, agent=agent_id, wait=asked.wait, timeout_s=asked.timeout_s)

@@ -9,6 +9,8 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+# The oldest HEAD whose program may work with the schema after this: an older one where this only adds.
+compatible = ${repr(up_revision)}
 
 
 def upgrade() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -9,6 +11,11 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+compatible = "0001"  # the oldest HEAD whose program may work with the schema after this
+
+# On PostgreSQL the large tables are partitioned: by the tenant's hash, and the stream by time (ids are microseconds).
+_BY_TENANT, _BY_TIME = "HASH (tenant)", "RANGE (id)"
+_PARTS = 8
 
 
 def upgrade() -> None:
@@ -21,6 +28,7 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "agent", "session", "seq"),
         sqlite_with_rowid=False,
+        **_partitioned(_BY_TENANT),
     )
     op.create_table(
         "chunks",
@@ -41,6 +49,7 @@ def upgrade() -> None:
         sa.Column("parts", sa.Integer(), nullable=False),
         sa.Column("terms", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "n"),
+        **_partitioned(_BY_TENANT),
     )
     op.create_index("chunks_by_ref", "chunks", ["tenant", "ref"], unique=False)
     op.create_index("chunks_by_session", "chunks", ["tenant", "agent", "session", "first"], unique=False)
@@ -64,6 +73,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "agent", "id"),
         sqlite_with_rowid=False,
+        **_partitioned(_BY_TIME),
     )
     op.create_index("events_by_action", "events", ["tenant", "agent", "action", "id"], unique=False)
     op.create_table(
@@ -203,6 +213,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "agent", "session", "seq"),
         sqlite_with_rowid=False,
+        **_partitioned(_BY_TENANT),
     )
     op.create_index(
         "turns_by_key",
@@ -210,6 +221,7 @@ def upgrade() -> None:
         ["tenant", "agent", "session", "idempotency_key"],
         unique=True,
         sqlite_where=sa.text("idempotency_key IS NOT NULL"),
+        **_only("idempotency_key IS NOT NULL"),
     )
     op.create_table(
         "usages",
@@ -241,6 +253,7 @@ def upgrade() -> None:
         sa.Column("vector", sa.LargeBinary(), nullable=False),
         sa.Column("added", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "space", "n"),
+        **_partitioned(_BY_TENANT),
     )
     op.create_index("vectors_by_generation", "vectors", ["tenant", "space", "added"], unique=False)
     op.create_table(
@@ -253,3 +266,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant", "agent", "session"),
         sqlite_with_rowid=False,
     )
+    if _is_postgresql():
+        for table in ("bodies", "chunks", "turns", "vectors"):
+            for part in range(_PARTS):
+                op.execute(
+                    f"CREATE TABLE {table}_{part} PARTITION OF {table} "
+                    f"FOR VALUES WITH (MODULUS {_PARTS}, REMAINDER {part})"
+                )
+
+
+def _partitioned(by: str) -> dict[str, Any]:
+    return {"postgresql_partition_by": by} if _is_postgresql() else {}
+
+
+def _only(where: str) -> dict[str, Any]:
+    return {"postgresql_where": sa.text(where)} if _is_postgresql() else {}
+
+
+def _is_postgresql() -> bool:
+    return op.get_bind().dialect.name == "postgresql"

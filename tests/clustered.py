@@ -1,0 +1,38 @@
+"""Vectors as texts have them: in heaps, with a common direction; and chunks that carry them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carryover.core.chunk import Chunk
+from carryover.core.scope import Scope
+from carryover.store import chunks, vectors
+from carryover.store.store import Store
+
+
+def clustered(count: int, dim: int, *, seed: int) -> NDArray[np.float32]:
+    """Unit rows around 40 centres that are the same for every seed."""
+    centres = np.random.default_rng(0).normal(size=(40, dim)) + 0.3
+    chance = np.random.default_rng(seed + 1)
+    drawn = centres[chance.integers(40, size=count)] + chance.normal(scale=0.8, size=(count, dim))
+    return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+
+
+def put(store: Store, scope: Scope, space: str, rows: NDArray[np.float32], **more: Any) -> list[int]:
+    """One chunk for each row, users' and others' in turn, 20 to a session; their numbers."""
+    with store.write(scope) as tx:
+        added = chunks.add(tx, [_chunk(i, more) for i in range(len(rows))])
+        vectors.add(tx, space, [(c.n, row) for c, row in zip(added, rows, strict=True)])  # type: ignore[misc]
+    return [c.n for c in added]
+
+
+def _chunk(i: int, more: dict[str, Any]) -> Chunk:
+    given: dict[str, Any] = {
+        "kind": "turn", "ref": "t", "agent_id": f"agent-{i // 20 % 3}", "session_id": f"session-{i // 20}",
+        "user_id": f"user-{i // 20 % 5}", "first": i + 1, "last": i + 1, "part": 0,
+        "role": "user" if i % 2 else "assistant", "name": None, "text": "", "created_at": 1000 + i,
+    }  # fmt: skip
+    return Chunk(n=0, **{**given, **more})
