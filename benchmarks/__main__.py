@@ -16,6 +16,7 @@ def main() -> int:
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         runs = [["benchmarks.append", folder], ["benchmarks.server", "--model"]]
+        runs += [["benchmarks.postgres"], ["benchmarks.fairness"], ["benchmarks.drain"], ["benchmarks.vectors"]]
         if SHARED.is_dir():
             runs += [["benchmarks.search"], ["benchmarks.contexts"], ["carryover", "eval", "recall", f"{SHARED}/eval"]]
         else:

@@ -179,7 +179,7 @@ def serve(home: Path, slow_ms: float, embedder: str) -> None:
         return Response(b"{}", media_type="application/json")
 
     def flush(conn: Any) -> None:
-        if conn.get_execution_options().get("writing"):
+        if conn is memory.engine.store._writer:
             time.sleep(slow_ms / 1000)
 
     with Carryover.open(Settings(home=home, embedder=embedder), work=False) as memory:
@@ -229,11 +229,15 @@ def post(port: int, path: str, body: Any) -> Any:
 def load(port: int, clients: int, seconds: float) -> dict[str, Any]:
     """What a process of its own with so many clients gets done."""
     before = post_health(port)
-    command = [sys.executable, __file__, "load", str(port), str(clients), str(seconds)]
-    got = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    got = answered(port, clients, seconds)
     after = post_health(port)
     commits = after["commits"] - before["commits"]
     return {**got, "per_commit": (after["appends"] - before["appends"]) / max(commits, 1)}
+
+
+def answered(port: int, clients: int, seconds: float) -> dict[str, Any]:
+    command = [sys.executable, __file__, "load", str(port), str(clients), str(seconds)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def post_health(port: int) -> dict[str, int]:
