@@ -98,11 +98,11 @@ def _helps(group: Any, path: str) -> list[tuple[str, str]]:
     context = group.make_context(path, [], resilient_parsing=True)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
-        if isinstance(command, TyperGroup):
-            found += [(f"{name} {inner}", text) for inner, text in _helps(command, f"{path} {name}")]
-        else:
+        if not isinstance(command, TyperGroup) or command.invoke_without_command:
             child = command.make_context(name, [], parent=context, resilient_parsing=True)
             found.append((name, "\n".join(line.rstrip() for line in command.get_help(child).splitlines()).strip()))
+        if isinstance(command, TyperGroup):
+            found += [(f"{name} {inner}", text) for inner, text in _helps(command, f"{path} {name}")]
     return found
 
 
