@@ -18,8 +18,9 @@ $(READY): requirements/dev.lock pyproject.toml
 demo: $(READY)
 	@$(BIN)/carryover demo
 
+# Three at a time, also on two cores: many tests wait for servers.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff check

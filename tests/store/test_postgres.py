@@ -291,7 +291,7 @@ def test_a_failed_statement_that_was_swallowed_does_not_pass_for_a_commit(store:
 
 def test_a_server_that_stops_answering_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
-    with running() as server, Store.open(server.create("carryover")) as store:
+    with running() as server, Store.open(f"{server.create('carryover')}?connect_timeout=2") as store:
         book = Book(store)
         book.append("s", "before")
         monkeypatch.setattr(Connection, "patience_s", 0.5)
