@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -56,16 +56,21 @@ class Server:
 @contextmanager
 def running(folder: Path | None = None, **settings: str) -> Generator[Server]:
     """A server for as long as the block lasts, in a folder of its own unless one is given."""
+    # Where that is possible it ends with this thread, also when the process is killed.
+    before = [setpriv, "--pdeathsig", "QUIT"] if (setpriv := shutil.which("setpriv")) else []
     with tempfile.TemporaryDirectory(prefix="carryover-pg-") as made:
-        server = start(folder or Path(made), 0, **settings)
+        server = start(folder or Path(made), 0, before=before, **settings)
         try:
             yield server
         finally:
             stop(server.folder)
 
 
-def start(folder: Path, port: int = 0, **settings: str) -> Server:
-    """The server runs on the folder's data, which is made where there is none. Raises RuntimeError with its log."""
+def start(folder: Path, port: int = 0, *, before: Sequence[str] = (), **settings: str) -> Server:
+    """The server runs on the folder's data, which is made where there is none; `before` stands before its command.
+
+    Raises RuntimeError with its log.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     data, said = folder / "data", folder / "log"
     said.touch()
@@ -82,7 +87,7 @@ def start(folder: Path, port: int = 0, **settings: str) -> Server:
     given = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     with said.open("ab") as log:
         _STARTED[folder] = subprocess.Popen(
-            [binaries() / "postgres", "-D", data, *given],
+            [*before, binaries() / "postgres", "-D", data, *given],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
