@@ -98,7 +98,7 @@ def configuration(node: Node, members: list[Member], folder: Path, settings: dic
 
 def command(configured: Path) -> tuple[list[str], dict[str, str]]:
     """Patroni on this configuration, and the environment that it needs."""
-    python, packages = _python()
+    python, packages = interpreter()
     if not packages:
         return [python, "-m", "patroni", str(configured)], {}
     return [python, *_ALONE, "-m", "patroni", str(configured)], {"PYTHONPATH": packages}
@@ -151,7 +151,7 @@ def _shared(settings: dict[str, str]) -> dict[str, Any]:
 
 
 @cache
-def _python() -> tuple[str, str]:
+def interpreter() -> tuple[str, str]:
     """A Python with Patroni that the user who runs PostgreSQL can start, and the PYTHONPATH that it needs."""
     this = f"python{sys.version_info.major}.{sys.version_info.minor}"
     if not unprivileged():

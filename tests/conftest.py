@@ -18,6 +18,7 @@ from carryover.store.store import Store
 from carryover.store.tables import metadata
 from clocks import FrozenClock
 from databases import Databases
+from servers import etcd, patroni
 from servers import redis as redis_servers
 from servers.postgres import Server, running
 
@@ -54,6 +55,16 @@ def postgres_url(postgres: Server, databases: Databases) -> Iterator[str]:
     name = databases.lend()
     yield postgres.url(name)
     databases.take_back(name)
+
+
+@pytest.fixture(scope="session")
+def cluster_programs() -> None:
+    """etcd and Patroni can be run here; where not, the test is skipped, saying what is missing."""
+    try:
+        etcd.binary()
+        patroni.interpreter()
+    except RuntimeError as cause:
+        pytest.skip(str(cause))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from commands import ENTRY, Commands
 from servers import cluster as clusters
-from servers import etcd, services
+from servers import services
 
 
 def test_without_a_cluster_it_says_how_to_start_one(carryover: Commands, tmp_path: Path) -> None:
@@ -38,11 +38,8 @@ def test_a_cluster_that_has_ended_is_left_alone(carryover: Commands, tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cluster_programs")
 def test_six_scenes_and_the_cluster_is_whole_again(home: Path, tmp_path: Path) -> None:
-    try:
-        etcd.binary()
-    except RuntimeError as cause:
-        pytest.skip(str(cause))
     cluster = clusters.Cluster.start(tmp_path / "cluster")
     try:
         services.serve(cluster)

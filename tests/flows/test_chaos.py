@@ -14,7 +14,6 @@ import pytest
 from benchmarks import chaos, chaos_clients, chaos_faults
 from benchmarks.chaos_check import Found, Row, judge
 from benchmarks.chaos_clients import Outcome, Request
-from servers import etcd
 
 PLACE = ("acme", "planner", "s")
 
@@ -117,11 +116,8 @@ def test_every_kind_of_fault_comes_as_often_as_any_other() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cluster_programs")
 def test_nothing_is_lost_when_another_node_leads(tmp_path: Path) -> None:
-    try:
-        etcd.binary()
-    except RuntimeError as cause:
-        pytest.skip(str(cause))
     records = tmp_path / "records"
     report = chaos.run(tmp_path / "cluster", records, ["switchover"], clients=6, seed=1)
     assert report.violations == []

@@ -11,19 +11,11 @@ from pathlib import Path
 import pytest
 
 from servers import cluster as clusters
-from servers import etcd, network, patroni, postgres, processes
-
-
-@pytest.fixture(scope="module")
-def has_etcd() -> None:
-    try:
-        etcd.binary()
-    except RuntimeError as cause:
-        pytest.skip(str(cause))
+from servers import network, patroni, postgres, processes
 
 
 @pytest.fixture
-def cluster(has_etcd: None, tmp_path: Path) -> Iterator[clusters.Cluster]:
+def cluster(cluster_programs: None, tmp_path: Path) -> Iterator[clusters.Cluster]:
     started = clusters.Cluster.start(tmp_path / "cluster")
     yield started
     if started.exists:
@@ -62,6 +54,7 @@ def written(dsn: str, statement: str) -> str:
     return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
 
 
+@pytest.mark.usefixtures("cluster_programs")
 def test_a_start_that_fails_leaves_nothing_and_shows_the_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "bin" / "etcd"
     broken.parent.mkdir()

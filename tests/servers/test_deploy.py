@@ -167,6 +167,7 @@ def configured(place: Path) -> tuple[Path, dict[str, str]]:
     }
 
 
+@pytest.mark.usefixtures("cluster_programs")
 def test_patroni_accepts_its_configuration(configured: tuple[Path, dict[str, str]]) -> None:
     path, settings = configured
     command, more = patroni.command(path)
@@ -181,13 +182,10 @@ def test_patroni_accepts_its_configuration(configured: tuple[Path, dict[str, str
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cluster_programs")
 def test_the_first_node_makes_the_database_and_haproxy_leads_to_it(
     configured: tuple[Path, dict[str, str]], haproxy: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:
-    try:
-        etcd.binary()
-    except RuntimeError as cause:
-        pytest.skip(str(cause))
     path, settings = configured
     begun: list[processes.Process] = []
     front = processes.ports(3)
