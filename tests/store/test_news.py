@@ -16,7 +16,7 @@ from carryover.log import lifecycle
 from carryover.store import events, queue, redis_channel
 from carryover.store import news as telling
 from carryover.store import redis as connecting
-from carryover.store.news import UNKNOWN, Change, LocalNews, News, SharedNews
+from carryover.store.news import UNKNOWN, Change, Channel, LocalNews, News, SharedNews
 from carryover.store.postgres_channel import PostgresChannel
 from carryover.store.redis import Redis
 from carryover.store.redis_channel import RedisChannel
@@ -57,14 +57,22 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 def process(url: str, key: bytes = bytes(32)) -> Iterator[tuple[SharedNews, Ear]]:
     """What one process has: its own connection, and somebody who listens."""
     redis = Redis(url, Seal(key))
-    news = SharedNews(RedisChannel(redis))
+    try:
+        with listener(RedisChannel(redis)) as heard:
+            yield heard
+    finally:
+        redis.close()
+
+
+@contextmanager
+def listener(channel: Channel) -> Iterator[tuple[SharedNews, Ear]]:
+    news = SharedNews(channel)
     ear = Ear(news)
     until(lambda: news.prompt)
     try:
         yield news, ear
     finally:
         news.close()
-        redis.close()
 
 
 def of(*streams: tuple[str, str], due: str = "") -> Change:
@@ -231,33 +239,22 @@ def test_a_commit_says_what_it_set_in_motion(store: Store) -> None:
 # By way of PostgreSQL
 
 
-@contextmanager
-def listener(url: str) -> Iterator[tuple[SharedNews, Ear]]:
-    news = SharedNews(PostgresChannel(url))
-    ear = Ear(news)
-    until(lambda: news.prompt)
-    try:
-        yield news, ear
-    finally:
-        news.close()
-
-
 def test_other_processes_hear_by_way_of_the_database(postgres_url: str) -> None:
-    with listener(postgres_url) as (one, here), listener(postgres_url) as (_, there):
+    with listener(PostgresChannel(postgres_url)) as (one, here), listener(PostgresChannel(postgres_url)) as (_, there):
         one.publish(of(ADA, due="index"))
         until(lambda: of(ADA, due="index") in there.heard)
         assert here.heard.count(of(ADA, due="index")) == 1  # not once more by way of the database
 
 
 def test_what_is_too_long_for_a_notification_wakes_everybody(postgres_url: str) -> None:
-    with listener(postgres_url) as (one, _), listener(postgres_url) as (_, there):
+    with listener(PostgresChannel(postgres_url)) as (one, _), listener(PostgresChannel(postgres_url)) as (_, there):
         before = there.unknown
         one.publish(of(*(("acme", f"agent-{n}" * 10) for n in range(300))))
         until(lambda: there.unknown > before)
 
 
 def test_a_database_that_went_away_is_heard_of_again(postgres: Postgres, postgres_url: str) -> None:
-    with listener(postgres_url) as (one, _), listener(postgres_url) as (_, there):
+    with listener(PostgresChannel(postgres_url)) as (one, _), listener(PostgresChannel(postgres_url)) as (_, there):
         before = there.unknown
         name = postgres_url.rpartition("/")[2]
         postgres.sql(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from carryover.core.chunk import Chunk, ChunkKind
+from carryover.core.clock import EARLIEST, LATEST
 from carryover.store.news import Channel
 
 
@@ -22,6 +23,13 @@ class Bounds:
     kinds: tuple[ChunkKind, ...] | None = None
     since: int | None = None
     before: int | None = None
+
+    @property
+    def moments(self) -> tuple[int, int] | None:
+        """The first moment that is admitted and the first one after it that is not; None where all are admitted."""
+        if self.since is None and self.before is None:
+            return None
+        return EARLIEST if self.since is None else self.since, LATEST + 1 if self.before is None else self.before
 
 
 class Dialect(Protocol):

@@ -15,7 +15,7 @@ from carryover.store.store import Tx
 from carryover.store.tables import events
 
 _ADD = sa.insert(events)
-_LAST_ID = sa.select(sa.func.max(events.c.id)).where(
+LAST_ID = sa.select(sa.func.max(events.c.id)).where(
     events.c.tenant == sa.bindparam("tenant"), events.c.agent == sa.bindparam("agent")
 )
 
@@ -62,7 +62,7 @@ def after(tx: Tx, agent: str, want: Filter, *, id: int, limit: int) -> list[Even
 
 def last_id(tx: Tx, agent: str) -> int:
     """The id of the newest event of an agent, 0 where there is none."""
-    return hot.read(tx.conn, _LAST_ID, {"tenant": tx.tenant, "agent": agent})[0][0] or 0
+    return hot.read(tx.conn, LAST_ID, {"tenant": tx.tenant, "agent": agent})[0][0] or 0
 
 
 def _chosen(tx: Tx, agent: str, want: Filter) -> sa.Select[Any]:

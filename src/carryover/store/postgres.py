@@ -20,7 +20,6 @@ from sqlalchemy import exc
 from sqlalchemy.dialects import postgresql as dialect
 
 from carryover.core.chunk import Chunk
-from carryover.core.clock import EARLIEST, LATEST
 from carryover.core.errors import Invalid
 from carryover.store import hashed, postgres_schema
 from carryover.store.dialect import Bounds
@@ -176,8 +175,7 @@ class Postgres:
     ) -> list[tuple[int, float]]:
         if not weights:
             return []
-        dated = bounds.since is not None or bounds.before is not None
-        asked = {
+        asked: dict[str, Any] = {
             "tenant": tenant,
             "words": [hashed.word(tenant, term) for term in weights],
             "weights": list(weights.values()),
@@ -188,10 +186,9 @@ class Postgres:
             "usual": usual,
             "k": k * _FINER,
         }
-        if dated:
-            asked["since"] = EARLIEST if bounds.since is None else bounds.since
-            asked["before"] = LATEST + 1 if bounds.before is None else bounds.before
-        found = conn.execute(sa.text(_MATCH.format(dated=_DATED if dated else "")), asked).all()
+        if bounds.moments is not None:
+            asked["since"], asked["before"] = bounds.moments
+        found = conn.execute(sa.text(_MATCH.format(dated=_DATED if bounds.moments else "")), asked).all()
         return _scored(conn, tenant, weights, usual, [row.n for row in found])[:k]
 
     def frequency(self, conn: sa.Connection, tenant: str, terms: Sequence[str]) -> dict[str, int]:

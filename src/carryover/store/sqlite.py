@@ -14,10 +14,10 @@ from sqlalchemy import event
 from sqlalchemy.dialects import sqlite as dialect
 
 from carryover.core.chunk import Chunk
-from carryover.core.clock import EARLIEST, LATEST
 from carryover.core.errors import Invalid
 from carryover.store import hashed, hot
 from carryover.store.dialect import Bounds
+from carryover.store.events import LAST_ID
 from carryover.store.tables import counters, events
 
 BUSY_MS = 10_000
@@ -32,10 +32,6 @@ _PREPARE = (
     "BEGIN SELECT RAISE(ABORT, 'turns are never updated'); END",
 )
 
-
-_LAST_EVENT = sa.select(sa.func.max(events.c.id)).where(
-    events.c.tenant == sa.bindparam("tenant"), events.c.agent == sa.bindparam("agent")
-)
 
 # secure_delete: what is erased is overwritten with zeros, not only forgotten.
 _PRAGMAS = (
@@ -112,7 +108,7 @@ class Sqlite:
         return conn.execute(row).scalar_one() - count + 1
 
     def event_ids(self, conn: sa.Connection, tenant: str, agent: str, count: int, floor: int) -> int:
-        return max(hot.read(conn, _LAST_EVENT, {"tenant": tenant, "agent": agent})[0][0] or 0, floor) + 1
+        return max(hot.read(conn, LAST_ID, {"tenant": tenant, "agent": agent})[0][0] or 0, floor) + 1
 
     def tend_events(self, conn: sa.Connection, now: int, keep_ms: int | None) -> None:
         if keep_ms is not None:
@@ -148,13 +144,10 @@ class Sqlite:
         if not weights:
             return []
         source, dated, values = "chunks_text", "", list[Any]()
-        if bounds.since is not None or bounds.before is not None:
+        if bounds.moments is not None:
             source += " CROSS JOIN chunks ON chunks.tenant = ? AND chunks.n = chunks_text.rowid"
             dated = "AND chunks.created_at >= ? AND chunks.created_at < ? "
-            values = [
-                EARLIEST if bounds.since is None else bounds.since,
-                LATEST + 1 if bounds.before is None else bounds.before,
-            ]
+            values = list(bounds.moments)
         rows = conn.exec_driver_sql(
             f"SELECT chunks_text.rowid, bm25(chunks_text, 0.0, 1.0) AS score FROM {source} "
             f"WHERE chunks_text MATCH ? {dated}ORDER BY score, chunks_text.rowid DESC LIMIT ?",
