@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
 
 from carryover.core.chunk import Hit, Hits, Query
 from carryover.core.clock import DAY_MS, EARLIEST
@@ -15,93 +12,25 @@ from carryover.core.errors import Conflict, Forbidden
 from carryover.core.event import Event
 from carryover.core.health import Health
 from carryover.core.job import subject_of
-from carryover.core.ports import LLM, Cache, Clock, Embedder, Extractor
+from carryover.core.ports import Clock
 from carryover.core.scope import DEFAULT, Scope
 from carryover.core.session import Append, Appended, Content, Draft, Place, Receipt, Role, Session, Turn
 from carryover.core.snapshot import Diff, FindingDetail, Snapshot
 from carryover.core.usage import Group, UsageReport
-from carryover.jobs.derivation import Derivation
-from carryover.jobs.timer import ticking
-from carryover.jobs.worker import Derivations, Worker
+from carryover.engine import Engine
 from carryover.log import append as appending
 from carryover.log import lifecycle, read, stream
 from carryover.memory import consolidate, history
-from carryover.memory.extract import ModelExtractor
-from carryover.memory.rules import Rules
-from carryover.opening import limits_of, open_news, open_redis, open_store
-from carryover.providers.catalog import Access, open_embedder
-from carryover.providers.llm import open_llm
 from carryover.recall import context as contexts
 from carryover.recall import index, search
 from carryover.recall.context_kept import Shelf
 from carryover.settings import Settings
-from carryover.store import chunks, pgvector, queue, snapshots, usages
-from carryover.store.cache import MemoryCache, RedisCache
-from carryover.store.news import Change, News
-from carryover.store.redis import Redis
-from carryover.store.store import Store
+from carryover.store import chunks, queue, snapshots, usages
 
 WAIT_S = 300.0
 CATCH_UP_S = 0.5  # how long a search waits at most for what was said before it to be indexed, or embedded
 _CATCH_UP = 8  # sessions whose new turns it helps to index
 _CATCH_UP_CHUNKS = 32  # that it helps to embed
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """The parts that all scopes of one process share."""
-
-    settings: Settings
-    store: Store
-    limits: appending.Limits
-    log: appending.Log
-    embedder: Embedder | None
-    worker: Worker
-    redis: Redis | None
-    cache: Cache
-    news: News
-    closing: ExitStack
-
-    @classmethod
-    def open(cls, settings: Settings, *, clock: Clock | None = None) -> Engine:
-        """The parts that the settings describe, at rest.
-
-        Raises Invalid for settings that cannot be, StoreUnavailable when the database cannot be opened.
-        """
-        limits = limits_of(settings)
-        with ExitStack() as opened:
-            store = opened.enter_context(open_store(settings, clock=clock))
-            redis = open_redis(settings, store)
-            if redis is not None:
-                opened.callback(redis.close)
-            cache = MemoryCache() if redis is None else RedisCache(redis)
-            news = open_news(store, redis)
-            opened.callback(news.close)
-            store.listeners.append(news.publish)
-            llm, embedder = _llm(settings), embedder_of(settings)
-            for model in filter(None, (llm, embedder)):
-                opened.callback(model.close)
-            if settings.vector_index == "pgvector" and embedder is not None:
-                pgvector.enable(store, embedder.name, embedder.dim)
-            derivations = _derivations(ModelExtractor(llm) if llm else Rules(), embedder)
-            worker = Worker(store, derivations, lambda _tenant: settings.cap)
-            opened.callback(worker.close)
-            log = appending.open_log(store, limits)
-            return cls(settings, store, limits, log, embedder, worker, redis, cache, news, opened.pop_all())
-
-    def start_working(self, threads: int = 1) -> None:
-        """So many threads run what is due, until the engine is closed."""
-        drain_s = self.settings.drain_s
-        days = self.settings.events_days
-        keep_events_ms = None if days is None else days * DAY_MS
-        self.closing.enter_context(
-            ticking(self.store, self.worker, concurrency=threads, drain_s=drain_s, keep_events_ms=keep_events_ms)
-        )
-        self.closing.callback(self.news.listen(self._hear))
-
-    def _hear(self, change: Change) -> None:
-        if change.due or change.unknown:
-            self.worker.wake()
 
 
 class Carryover:
@@ -338,40 +267,3 @@ class Carryover:
         """How the store and the queue are. Raises StoreUnavailable when the store does not answer."""
         with self.engine.store.read(self.scope) as tx:
             return Health("degraded" if (counts := queue.counts(tx))["dead"] else "ok", tx.dialect.name, counts)
-
-
-def embedder_of(settings: Settings) -> Embedder | None:
-    """The embedder that the settings name, at rest: nothing is loaded or connected yet."""
-    key = settings.embedder_api_key
-    return open_embedder(
-        settings.embedder,
-        Access(
-            settings.folder / "models",
-            api_key=key.get_secret_value() if key else None,
-            base_url=settings.embedder_base_url,
-            dim=settings.embedder_dim,
-        ),
-    )
-
-
-def _llm(settings: Settings) -> LLM | None:
-    if settings.llm == "rules":
-        return None
-    key = settings.llm_api_key
-    return open_llm(
-        settings.llm,
-        api_key=key.get_secret_value() if key else None,
-        base_url=settings.llm_base_url,
-        own_prices=settings.prices,
-    )
-
-
-def _derivations(extractor: Extractor, embedder: Embedder | None) -> Derivations:
-    made: list[Derivation[Any, Any]] = [
-        consolidate.consolidation(extractor),
-        index.indexing(embedder.name if embedder else None),
-        lifecycle.expiry(),
-    ]
-    if embedder is not None:
-        made.append(index.embedding(embedder))
-    return {derivation.kind: derivation for derivation in made}

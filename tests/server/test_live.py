@@ -18,7 +18,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from carryover import runtime
+from carryover import engine
 from carryover.core.scope import Scope
 from carryover.jobs.timer import ticking
 from carryover.server import live
@@ -169,7 +169,7 @@ def test_a_worker_of_another_process_is_woken(
     tmp_path: Path, redis_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It looks by itself once a minute; what waits for it gives up after a third of that."""
-    monkeypatch.setattr(runtime, "ticking", partial(ticking, tick_s=60))
+    monkeypatch.setattr(engine, "ticking", partial(ticking, tick_s=60))
     redis_url = SecretStr(redis_server.url)
     with open_memory(tmp_path, redis_url=redis_url) as one, open_memory(tmp_path, redis_url=redis_url) as two:
         two.engine.start_working()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from carryover import runtime
+from carryover import engine
 from carryover.cli import memory, show
 from carryover.core.errors import CarryoverError, ProviderError
 from carryover.core.scope import EVERY_TENANT, Scope
@@ -207,7 +207,7 @@ def _redis(url: str) -> Check:
 
 
 def _state(tx: Tx, settings: Settings, size: int | None) -> Iterator[Check]:
-    embedder = runtime.embedder_of(settings)
+    embedder = engine.embedder_of(settings)
     space = None if embedder is None else embedder.name
     found = check.state(tx, space)
     counts = (

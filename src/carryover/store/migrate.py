@@ -27,7 +27,7 @@ from carryover.store.tables import counters, metadata
 
 logger = logging.getLogger(__name__)
 
-HEAD = "0002"  # the newest revision under `migrations/versions`; a test compares the two
+HEAD = "0003"  # the newest revision under `migrations/versions`; a test compares the two
 COMPATIBLE = "compatible:"  # before a revision: the counter, of no tenant, that keeps the number
 _SCRIPTS = Path(__file__).parent / "migrations"
 PATIENCE_S = 60.0  # in all, for tables that are in use

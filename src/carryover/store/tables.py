@@ -107,6 +107,7 @@ snapshots = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("by", Text, nullable=False),
     Column("summary", Text, nullable=False),
+    Column("topics", Text, nullable=False, server_default="[]"),
 )
 Index("snapshots_by_user", snapshots.c.tenant, snapshots.c.user, snapshots.c.created_at)
 
