@@ -18,7 +18,8 @@ from carryover.jobs.worker import Worker
 from carryover.log.append import Limits, append, open_log
 from carryover.providers import minilm
 from carryover.providers.minilm import MiniLM
-from carryover.recall import index
+from carryover.recall import embed, index
+from carryover.recall.embed import Models
 from carryover.store.store import Store
 
 LIMITS = Limits(index_ms=0)
@@ -110,9 +111,10 @@ def log(store: Store, scope: Scope, session: str, said: Iterable[Draft], agent: 
 
 def catch_up(store: Store, embedder: Embedder | None = None, *, only: tuple[str, ...] | None = None) -> None:
     """Everything that was logged is indexed, and has vectors where there is an embedder."""
-    derivations: dict[str, Any] = {index.INDEX: index.indexing(None if embedder is None else embedder.name)}
+    models = Models(embedder)
+    derivations: dict[str, Any] = {index.INDEX: index.indexing(models)}
     if embedder is not None:
-        derivations[index.EMBED] = index.embedding(embedder)
+        derivations[embed.EMBED] = embed.embedding(models)
     Worker(store, derivations, lambda _tenant: Cap()).drain(only or tuple(derivations))
 
 

@@ -14,6 +14,7 @@ from carryover.core.usage import Cap
 from carryover.jobs.worker import Worker
 from carryover.log import lifecycle
 from carryover.log.append import Limits, append, open_log
+from carryover.memory.choice import Extractors
 from carryover.memory.consolidate import consolidation
 from carryover.store import snapshots
 from carryover.store.snapshots import Link
@@ -40,7 +41,7 @@ def say(
 
 
 def worker(store: Store, extractor: Extractor, cap: Cap | None = None) -> Worker:
-    return Worker(store, {"consolidate": consolidation(extractor)}, lambda _: cap or Cap())
+    return Worker(store, {"consolidate": consolidation(Extractors(extractor))}, lambda _: cap or Cap())
 
 
 def consolidate(store: Store, scope: Scope, session: str, extractor: Extractor, *, agent: str = "ada") -> None:

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from carryover.core.clock import DAY_MS
+from carryover.core.errors import CarryoverError
 from carryover.core.ports import LLM, Cache, Clock, Embedder, Extractor
+from carryover.core.scope import EVERY_TENANT
 from carryover.jobs.derivation import Derivation
 from carryover.jobs.timer import ticking
 from carryover.jobs.worker import Derivations, Worker
 from carryover.log import append as appending
 from carryover.log import lifecycle
-from carryover.memory import consolidate
-from carryover.memory.extract import ModelExtractor
+from carryover.memory import again, consolidate, prompts, verify
+from carryover.memory.choice import Extractors
+from carryover.memory.evict import eviction
+from carryover.memory.extract import ModelExtractor, named
+from carryover.memory.promote import promotion
 from carryover.memory.rules import Rules
 from carryover.opening import limits_of, open_news, open_redis, open_store
-from carryover.providers.catalog import Access, open_embedder
+from carryover.providers.catalog import Access, open_embedder, reopen_embedder
 from carryover.providers.llm import open_llm
-from carryover.recall import index
+from carryover.recall import embed, index, reindex
+from carryover.recall.embed import Models
 from carryover.settings import Settings
-from carryover.store import pgvector
+from carryover.store import pgvector, sqlitevec
 from carryover.store.cache import MemoryCache, RedisCache
 from carryover.store.news import Change, News
 from carryover.store.redis import Redis
@@ -37,6 +44,8 @@ class Engine:
     limits: appending.Limits
     log: appending.Log
     embedder: Embedder | None
+    models: Models
+    extractors: Extractors
     worker: Worker
     redis: Redis | None
     cache: Cache
@@ -44,8 +53,8 @@ class Engine:
     closing: ExitStack
 
     @classmethod
-    def open(cls, settings: Settings, *, clock: Clock | None = None) -> Engine:
-        """The parts that the settings describe, at rest.
+    def open(cls, settings: Settings, *, clock: Clock | None = None, embedder: Embedder | None = None) -> Engine:
+        """The parts that the settings describe, at rest; `embedder` takes the place of the one that they name.
 
         Raises Invalid for settings that cannot be, StoreUnavailable when the database cannot be opened.
         """
@@ -59,19 +68,24 @@ class Engine:
             news = open_news(store, redis)
             opened.callback(news.close)
             store.listeners.append(news.publish)
-            llm, embedder = _llm(settings), embedder_of(settings)
-            for model in filter(None, (llm, embedder)):
-                opened.callback(model.close)
+            extractors, embedder = _extractors(settings, opened), embedder or embedder_of(settings)
+            models = models_of(settings, embedder)
+            opened.callback(models.close)
             if settings.vector_index == "pgvector" and embedder is not None:
                 pgvector.enable(store, embedder.name, embedder.dim)
-            derivations = _derivations(ModelExtractor(llm) if llm else Rules(), embedder)
+            if settings.vector_index == "sqlite-vec" and embedder is not None:
+                sqlitevec.enable(store, embedder.name, embedder.dim)
+            derivations = _derivations(settings, extractors, models)
             worker = Worker(store, derivations, lambda _tenant: settings.cap)
             opened.callback(worker.close)
             log = appending.open_log(store, limits)
-            return cls(settings, store, limits, log, embedder, worker, redis, cache, news, opened.pop_all())
+            parts = settings, store, limits, log, embedder, models, extractors, worker, redis, cache, news
+            return cls(*parts, opened.pop_all())
 
     def start_working(self, threads: int = 1) -> None:
-        """So many threads run what is due, until the engine is closed."""
+        """So many threads run what is due, until the engine is closed; every tenant gets this embedder's vectors."""
+        with self.store.read(EVERY_TENANT) as tx:
+            self.models.since = tx.now
         drain_s = self.settings.drain_s
         days = self.settings.events_days
         keep_events_ms = None if days is None else days * DAY_MS
@@ -87,36 +101,80 @@ class Engine:
 
 def embedder_of(settings: Settings) -> Embedder | None:
     """The embedder that the settings name, at rest: nothing is loaded or connected yet."""
-    key = settings.embedder_api_key
-    return open_embedder(
-        settings.embedder,
-        Access(
-            settings.folder / "models",
-            api_key=key.get_secret_value() if key else None,
-            base_url=settings.embedder_base_url,
-            dim=settings.embedder_dim,
-        ),
+    return open_embedder(settings.embedder, _access(settings))
+
+
+def models_of(settings: Settings, embedder: Embedder | None = None) -> Models:
+    """The embedder that the settings name, or the one that is given, and how those of other spaces are opened."""
+    return Models(
+        embedder or embedder_of(settings),
+        lambda space: reopen_embedder(space, settings.embedder, _access(settings)),
     )
 
 
-def _llm(settings: Settings) -> LLM | None:
-    if settings.llm == "rules":
-        return None
+def _access(settings: Settings) -> Access:
+    key = settings.embedder_api_key
+    return Access(
+        settings.folder / "models",
+        api_key=key.get_secret_value() if key else None,
+        base_url=settings.embedder_base_url,
+        dim=settings.embedder_dim,
+    )
+
+
+def extractor_id(settings: Settings) -> str:
+    """The id of the extractor that the settings name."""
+    return Rules.id if settings.llm == "rules" else named(settings.llm)
+
+
+def _extractors(settings: Settings, opened: ExitStack) -> Extractors:
+    models = opened.enter_context(ExitStack())
+
+    def model(name: str, prompt: str) -> Extractor:
+        llm = llm_of(settings, name)
+        models.callback(llm.close)
+        return ModelExtractor(llm, prompt)
+
+    @cache
+    def earlier(id: str) -> Extractor | None:
+        if id.startswith("rules/"):
+            return Rules()
+        name, _, prompt = id.rpartition("@")
+        # Rules call no model, and the key is the configured provider's: whoever changed either may have meant that.
+        if name.partition(":")[0] != settings.llm.partition(":")[0]:
+            return None
+        try:
+            return model(name, prompt if prompt in prompts.HEADS else prompts.NEWEST)
+        except CarryoverError:  # its price is not known any more
+            return None
+
+    return Extractors(Rules() if settings.llm == "rules" else model(settings.llm, prompts.NEWEST), earlier)
+
+
+def llm_of(settings: Settings, name: str) -> LLM:
+    """The model of that name, with the key and the prices that the settings give."""
     key = settings.llm_api_key
     return open_llm(
-        settings.llm,
+        name,
         api_key=key.get_secret_value() if key else None,
         base_url=settings.llm_base_url,
         own_prices=settings.prices,
     )
 
 
-def _derivations(extractor: Extractor, embedder: Embedder | None) -> Derivations:
+def _derivations(settings: Settings, extractors: Extractors, models: Models) -> Derivations:
+    most_live = settings.snapshot_findings_max
     made: list[Derivation[Any, Any]] = [
-        consolidate.consolidation(extractor),
-        index.indexing(embedder.name if embedder else None),
+        consolidate.consolidation(extractors, most_live),
+        eviction(settings.eviction),
+        promotion(extractors, most_live),
+        again.reconsolidation(extractors, again.KIND, most_live),
+        again.reconsolidation(extractors, again.FORCED, most_live),
+        verify.verification(),
+        index.indexing(models),
+        reindex.reindexing(),
         lifecycle.expiry(),
     ]
-    if embedder is not None:
-        made.append(index.embedding(embedder))
+    if models.embedder is not None:
+        made.append(embed.embedding(models))
     return {derivation.kind: derivation for derivation in made}

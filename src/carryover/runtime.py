@@ -10,22 +10,25 @@ from carryover.core.clock import DAY_MS, EARLIEST
 from carryover.core.context import Context, Reach, Wanted
 from carryover.core.errors import Conflict, Forbidden
 from carryover.core.event import Event
+from carryover.core.extractor import Decision, ExtractorState
 from carryover.core.health import Health
 from carryover.core.job import subject_of
-from carryover.core.ports import Clock
+from carryover.core.ports import Clock, Embedder
 from carryover.core.scope import DEFAULT, Scope
 from carryover.core.session import Append, Appended, Content, Draft, Place, Receipt, Role, Session, Turn
 from carryover.core.snapshot import Diff, FindingDetail, Snapshot
+from carryover.core.trace import Trace
 from carryover.core.usage import Group, UsageReport
 from carryover.engine import Engine
 from carryover.log import append as appending
 from carryover.log import lifecycle, read, stream
-from carryover.memory import consolidate, history
+from carryover.memory import again as reconsolidate
+from carryover.memory import choice, consolidate, history, trace
 from carryover.recall import context as contexts
-from carryover.recall import index, search
+from carryover.recall import embed, index, reindex, search
 from carryover.recall.context_kept import Shelf
 from carryover.settings import Settings
-from carryover.store import chunks, queue, snapshots, usages
+from carryover.store import queue, snapshots, usages
 
 WAIT_S = 300.0
 CATCH_UP_S = 0.5  # how long a search waits at most for what was said before it to be indexed, or embedded
@@ -162,9 +165,13 @@ class Carryover:
         reach: Reach = "agent",
         max_tokens: int = 500,
         query: str | None = None,
+        as_of: int | None = None,
     ) -> Context:
-        """What the session should know of those before it. Raises Invalid for a budget that is too small."""
-        wanted = Wanted(session_id, agent, user, reach, max_tokens, query)
+        """What the session should know of those before it; with `as_of`, what it could have known at that time.
+
+        Raises Invalid for a budget that is too small.
+        """
+        wanted = Wanted(session_id, agent, user, reach, max_tokens, query, as_of)
         shelf = Shelf(self.engine.cache, self.engine.settings.cache_ttl_s)
         return contexts.context(self.engine.store, self.scope, wanted, search=self.search, shelf=shelf)
 
@@ -175,38 +182,60 @@ class Carryover:
     def search(self, query: Query) -> Hits:
         """The answer, and whether vectors took part in it. Raises Invalid for a filter that cannot be."""
         self.scope.require("read")
-        self._catch_up()
-        return search.search(self.engine.store, self.scope, query, embedder=self.engine.embedder)
+        embedder = self._caught_up()
+        return search.search(self.engine.store, self.scope, query, embedder=embedder)
 
-    def _catch_up(self) -> None:
-        """What was said just before a search is found by it, unless so much is waiting that a worker has to do it."""
+    def _caught_up(self) -> Embedder | None:
+        """What was said just before a search is found by it, unless so much is waiting that a worker has to do it.
+
+        Answers the model of the vectors that are to be searched.
+        """
         self._help(index.INDEX, most=_CATCH_UP)
-        if self.engine.embedder is not None and self._few_unembedded(self.engine.embedder.name):
-            self._help(index.EMBED, most=1)
-
-    def _few_unembedded(self, space: str) -> bool:
+        if self.engine.embedder is None:
+            return None
         with self.engine.store.read(self.scope) as tx:
-            armed = queue.subjects(tx, index.EMBED, limit=1)
-            return bool(armed) and len(chunks.unembedded(tx, space, _CATCH_UP_CHUNKS + 1)) <= _CATCH_UP_CHUNKS
+            behind = embed.nearly(tx, _CATCH_UP_CHUNKS)
+            if not behind:
+                return embed.answering(tx, self.engine.models)
+        for space in behind:
+            self._help(embed.EMBED, most=_CATCH_UP, subject=space)
+        with self.engine.store.read(self.scope) as tx:
+            return embed.answering(tx, self.engine.models)
 
-    def _help(self, kind: str, *, most: int) -> None:
-        """The due jobs of this kind are done, by this thread or a worker; not if there are more than `most`."""
+    def _help(self, kind: str, *, most: int, subject: str | None = None) -> None:
+        """The due jobs of this kind (or its one job of `subject`) are done, by this thread or a worker.
+
+        Not if there are more than `most`.
+        """
         end = time.monotonic() + CATCH_UP_S
         with self.engine.store.read(self.scope) as tx:
             behind = queue.subjects(tx, kind, limit=most + 1)
+        if subject is not None:
+            behind &= {subject}
         while 0 < len(behind) <= most and time.monotonic() < end:
-            if not self.engine.worker.run_one((kind,), tenant=self.scope.tenant):
+            if not self.engine.worker.run_one((kind,), tenant=self.scope.tenant, subject=subject):
                 time.sleep(0.005)  # a worker has it
             with self.engine.store.read(self.scope) as tx:
                 behind &= queue.subjects(tx, kind, limit=most + 1)
 
     def consolidate(
-        self, session_id: str, *, agent: str = DEFAULT, wait: bool = True, timeout_s: float = WAIT_S
+        self,
+        session_id: str,
+        *,
+        agent: str = DEFAULT,
+        wait: bool = True,
+        timeout_s: float = WAIT_S,
+        again: bool = False,
+        force: bool = False,
     ) -> Snapshot | None:
         """The session is consolidated now, in conversation or not: its snapshot, or None when nobody waits.
 
-        Raises NotFound, Conflict when the job waits for a cap, is dead or takes longer than `timeout_s`.
+        With `again` its turns are read anew from the first one, and what comes of it is kept if it answers no less
+        than the snapshot before, or with `force` whatever it answers. Raises NotFound, Conflict when the job waits
+        for a cap, is dead or takes longer than `timeout_s`, or when a snapshot made anew is not kept.
         """
+        if again or force:
+            return self._reconsolidate(session_id, agent, force=force, timeout_s=timeout_s if wait else 0)
         wanted = consolidate.ask(self.engine.store, self.scope, agent, session_id).version
         end = time.monotonic() + timeout_s
         while wait and time.monotonic() < end:
@@ -226,6 +255,22 @@ class Carryover:
             raise Conflict(f"session {session_id!r} is still being consolidated; ask for its snapshots later")
         return None
 
+    def _reconsolidate(self, session_id: str, agent: str, *, force: bool, timeout_s: float) -> Snapshot | None:
+        asked = reconsolidate.ask(self.engine.store, self.scope, agent, session_id, force=force)
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            self.engine.worker.run_one((asked.kind,), tenant=self.scope.tenant, subject=asked.subject)
+            with self.engine.store.read(self.scope) as tx:
+                job = queue.get(tx, asked.kind, asked.subject)
+            if job is None:
+                return reconsolidate.outcome(self.engine.store, self.scope, asked)
+            if job.lease is None and job.reason is not None:
+                raise Conflict(f"session {session_id!r} is not read anew yet ({job.reason}); ask again later")
+            time.sleep(0.02)
+        if timeout_s:
+            raise Conflict(f"session {session_id!r} is still being read anew; ask for its snapshots later")
+        return None
+
     def snapshots(self, session_id: str, *, agent: str = DEFAULT, limit: int = 100) -> list[Snapshot]:
         """All snapshots of the session, newest first, without their findings. Raises NotFound."""
         return history.snapshots(self.engine.store, self.scope, agent, session_id, limit=limit)[0]
@@ -241,6 +286,21 @@ class Carryover:
     def finding(self, id: str) -> FindingDetail:
         """A finding with its quotes, what it replaced and what replaced it. Raises NotFound."""
         return history.finding(self.engine.store, self.scope, id)
+
+    def trace(self, session_id: str, seq: int, *, agent: str = DEFAULT) -> Trace:
+        """Everything that was derived from the turn. Raises NotFound."""
+        return trace.trace(self.engine.store, self.scope, agent, session_id, seq)
+
+    def extractors(self) -> list[ExtractorState]:
+        """How the tenant's extractors stand, the promoted one first. Raises Forbidden."""
+        return choice.listed(self.engine.store, self.scope)
+
+    def decide_extractor(self, name: str, decision: Decision) -> ExtractorState:
+        """The extractor is promoted, refused, or (`try`) will be compared anew by the next worker.
+
+        Raises Forbidden, NotFound, Invalid for one that cannot be had, Conflict where there is nothing to decide.
+        """
+        return choice.decide(self.engine.store, self.scope, self.engine.extractors, name, decision)
 
     def usage(self, *, since: int | None = None, until: int | None = None, group: Group = "tenant") -> UsageReport:
         """What the tenant consumed in a period, by default the last 30 days, and how it stands with its caps.
@@ -266,4 +326,6 @@ class Carryover:
     def health(self) -> Health:
         """How the store and the queue are. Raises StoreUnavailable when the store does not answer."""
         with self.engine.store.read(self.scope) as tx:
-            return Health("degraded" if (counts := queue.counts(tx))["dead"] else "ok", tx.dialect.name, counts)
+            status = "degraded" if (counts := queue.counts(tx))["dead"] else "ok"
+            notes = embed.progress(tx, self.engine.models), reindex.progress(tx)
+            return Health(status, tx.dialect.name, counts, tuple(note for note in notes if note))

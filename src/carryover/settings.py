@@ -15,7 +15,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from carryover.core.clock import DAY_MS
 from carryover.core.errors import Invalid
+from carryover.core.tier import Policy
 from carryover.core.usage import Cap
 
 PREFIX = "CARRYOVER_"
@@ -68,6 +70,17 @@ class Settings(BaseSettings):
     events_days: int | None = Field(
         None, gt=0, description="how long events of the activity stream are kept at least; unset is for ever"
     )
+    memory_findings_max: int = Field(
+        2_000,
+        ge=1,
+        description="findings that memory tells one by one of one user with one agent; beyond it the weakest are told "
+        "by the gist of their month alone",
+    )
+    memory_full_max: int = Field(1_000, ge=0, description="how many of them it tells in full; the others are shortened")
+    memory_full_days: int | None = Field(
+        None, gt=0, description="age from which findings are shortened, however few there are; unset is never"
+    )
+    snapshot_findings_max: int = Field(400, ge=1, description="live findings that a snapshot of one session holds")
     max_turn_bytes: int = Field(16 << 20, gt=0, description="the largest turn")
     max_body_bytes: int = Field(32 << 20, gt=0, description="the largest request")
     redis_url: SecretStr | None = Field(
@@ -86,8 +99,10 @@ class Settings(BaseSettings):
         0, ge=0, description="how long a server that is to stop still accepts requests; about 5 behind a load balancer"
     )
     drain_s: float = Field(30, ge=0, description="how long jobs in hand may take to end when their process is to stop")
-    vector_index: Literal["memory", "pgvector"] = Field(
-        "memory", description="where vectors are searched: in this process, or in PostgreSQL with pgvector"
+    vector_index: Literal["memory", "pgvector", "sqlite-vec"] = Field(
+        "memory",
+        description="where vectors are searched: in this process, in PostgreSQL with pgvector, or in SQLite with "
+        "sqlite-vec",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="of the process's own log")
     log_format: Literal["text", "json"] = Field("text", description="of its lines: `json` is for machines")
@@ -141,6 +156,11 @@ class Settings(BaseSettings):
     @property
     def folder(self) -> Path:
         return self.home.expanduser()
+
+    @property
+    def eviction(self) -> Policy:
+        full_ms = None if self.memory_full_days is None else self.memory_full_days * DAY_MS
+        return Policy(self.memory_findings_max, self.memory_full_max, full_ms)
 
     @property
     def cap(self) -> Cap:

@@ -14,7 +14,7 @@ import pytest
 
 from carryover.cli import demo_data
 from carryover.cli.demo_data import AGENT, NEXT
-from carryover.core.text import count_tokens
+from carryover.core.text import told_tokens
 from commands import Commands, line_of, rest_of, run, started
 
 
@@ -50,7 +50,7 @@ def test_the_demo_shows_every_part_and_cleans_up(scratch: Path) -> None:
     assert "PostgreSQL" in told
     assert "24 April" not in told  # the opening day was moved later on
     assert "SQLite for the database" not in told  # and the database was changed
-    assert 0 < count_tokens(told) <= 520
+    assert 0 < told_tokens(told) <= 520
     for question in demo_data.QUESTIONS:
         assert question in page
     assert "PostgreSQL for the database" in page

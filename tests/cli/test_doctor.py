@@ -11,13 +11,15 @@ import pytest
 
 from carryover.core import clock
 from carryover.core.scope import Scope
+from carryover.engine import Engine
 from carryover.providers import minilm
 from carryover.runtime import Carryover
 from carryover.settings import Settings, load
-from carryover.store import migrate, queue
+from carryover.store import migrate, queue, spaces
 from carryover.store.move import begin
 from carryover.store.store import Store
 from commands import Commands
+from lettered import first
 from servers import redis
 from servers.postgres import Server
 
@@ -78,6 +80,61 @@ def test_an_absent_or_damaged_model(carryover: Commands, home: Path, monkeypatch
     assert "not the expected file" in carryover("doctor", code=1)
     monkeypatch.setenv("CARRYOVER_EMBEDDER", "none")
     assert state(carryover.json("doctor"), "embedder") == "note"
+
+
+def test_a_damaged_model_beside_a_sound_one(carryover: Commands, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip(minilm.PACKAGE)
+    monkeypatch.setenv("CARRYOVER_EMBEDDER", "minilm")
+    folder = home / "models" / minilm.MODEL
+    folder.mkdir(parents=True)
+    for name in minilm.HASHES:
+        (folder / name).write_text("not the weights")
+    check = check_of(carryover.json("doctor"), "embedder")
+    assert check["state"] == "note"
+    assert "is not the expected file" in check["said"]
+    assert check["remedy"] == "run `carryover model pull`"
+
+
+def test_how_a_change_of_the_model_stands(carryover: Commands, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CARRYOVER_EMBEDDER")
+    settings = load(home=home).settings
+    with Carryover(Engine.open(settings, embedder=first()), Scope()) as memory:
+        for n in range(40):
+            memory.log_turn("s1", "user", f"turn {n} of the greenhouse")
+        memory.engine.worker.drain()
+        report = carryover.json("doctor")
+        assert check_of(report, "embedding")["state"] == "note"
+        assert "search answers by words: vectors are of letters@1, whose model" in check_of(report, "embedding")["said"]
+        with memory.engine.store.write(Scope()) as tx:
+            spaces.want(tx, minilm.MiniLM.name, tx.now)
+    check = check_of(carryover.json("doctor"), "embedding")
+    assert check["state"] == "note"
+    assert check["said"] == f"re-embedding for {minilm.MiniLM.name}: 0 of 40 chunks, search answers by words"
+    assert "carryover worker" in check["remedy"]
+    monkeypatch.setenv("CARRYOVER_EMBEDDER", "none")
+    assert check_of(carryover.json("doctor"), "embedding")["said"] == "none are wanted"
+
+
+def test_a_damaged_index_and_the_verb_that_has_it_rebuilt(carryover: Commands, home: Path) -> None:
+    for n in range(3):
+        carryover("log", f"s{n}", "the greenhouse")
+    carryover("search", "greenhouse")
+    with sqlite3.connect(home / "carryover.db") as conn:
+        conn.execute("INSERT INTO chunks_text(chunks_text) VALUES ('delete-all')")
+    conn.close()
+    assert carryover.json("search", "greenhouse")["results"] == []
+    check = check_of(carryover.json("doctor", code=1), "index")
+    assert check["said"] == "damaged: the text index lacks 3 chunks"
+    assert "carryover db reindex" in check["remedy"]
+    said = carryover("db", "reindex")
+    assert said == "3 sessions of 1 tenant will be compared with the log by the next worker\n"
+    assert carryover.json("db", "reindex") == {"tenants": 1, "sessions": 3}
+    with Carryover.open(load(home=home, embedder="none").settings, work=False) as memory:
+        assert memory.health().notes == ("the index is being compared with the log and rebuilt",)
+        memory.engine.worker.drain()
+        assert memory.health().notes == ()
+    assert len(carryover.json("search", "greenhouse")["results"]) == 3
+    assert state(carryover.json("doctor"), "index") == "ok"
 
 
 def test_a_home_that_cannot_be(carryover: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,6 +243,15 @@ def test_what_is_wrong_with_a_postgresql(
     assert check_of(report, "security")["said"] == "no row-level security on turns"
     assert "CREATE EXTENSION vector" in check_of(report, "vectors")["remedy"]
     assert check_of(report, "connections")["state"] == "note"
+
+
+def test_sqlite_vec_is_for_sqlite(on_postgres: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARRYOVER_VECTOR_INDEX", "sqlite-vec")
+    monkeypatch.setenv("CARRYOVER_EMBEDDER", "minilm")
+    check = check_of(on_postgres.json("doctor", code=1), "vectors")
+    assert check["state"] == "broken"
+    assert "needs SQLite" in check["said"]
+    assert 'set vector_index to "memory"' in check["remedy"]
 
 
 def test_a_postgresql_without_a_schema(

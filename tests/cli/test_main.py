@@ -14,9 +14,11 @@ from commands import ENTRY, Commands, run
 GROUPS = {
     "keys": ("create", "list", "revoke"),
     "queue": ("list", "dead", "retry"),
-    "db": ("upgrade", "check"),
+    "db": ("upgrade", "check", "reindex"),
     "model": ("pull",),
     "eval": ("recall",),
+    "extractors": ("", "promote", "refuse", "try"),
+    "memory": ("tiers", "restore"),
 }
 NO_DATA = {"demo", "serve", "worker"}  # they print a page, or stay
 PATHS = [(verb, sub) for verb in VERBS for sub in GROUPS.get(verb, ("",))]
@@ -25,7 +27,8 @@ PATHS = [(verb, sub) for verb in VERBS for sub in GROUPS.get(verb, ("",))]
 def test_the_verbs_are_these() -> None:
     assert set(VERBS) == {
         "demo", "serve", "worker", "log", "context", "search", "window", "sessions", "consolidate", "stream", "keys",
-        "db", "forget", "export", "import", "doctor", "eval", "model", "queue",
+        "db", "forget", "export", "import", "doctor", "eval", "model", "queue", "extractors",
+        "why", "trace", "verify", "memory",
     }  # fmt: skip
 
 

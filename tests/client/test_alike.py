@@ -15,7 +15,7 @@ from carryover.client.aclient import AsyncClient
 from carryover.client.client import Client
 from carryover.core.chunk import Query
 from carryover.core.clock import EARLIEST, LATEST
-from carryover.core.errors import CarryoverError, Invalid, NotFound, TooLarge, VersionConflict
+from carryover.core.errors import CarryoverError, Conflict, Invalid, NotFound, TooLarge, VersionConflict
 from carryover.core.event import Filter
 from carryover.core.session import Append, Draft, Json
 from carryover.runtime import Carryover
@@ -140,7 +140,18 @@ def test_memory_is_made_and_read(memory: Memory) -> None:
     assert (snapshot.version, snapshot.through, snapshot.by) == (1, 1, "rules")
     assert memory.snapshot("s", 1) == snapshot
     finding = snapshot.of("decision")[0]
-    assert memory.finding(finding.id).finding.text == finding.text
+    detail = memory.finding(finding.id)
+    assert detail.finding == finding
+    assert [(cited.source, cited.seq, cited.role) for cited in detail.cited] == [(finding.sources[0], 1, "user")]
+    assert (detail.chain, detail.ended, detail.verdict) == ((finding,), None, None)
+    assert memory.finding(finding.id[:-2]) == detail
+    trace = memory.trace("s", 1)
+    assert [(derived.finding, derived.snapshot) for derived in trace.findings] == [(finding, 1)]
+    assert (trace.seq, trace.role, trace.text, trace.closed) == (1, "user", SAID, ())
+    assert trace.covered is not None
+    assert trace.covered.usage is not None
+    assert (trace.covered.version, trace.covered.usage.turns_covered) == (1, 1)
+    assert trace.in_reach == ("session", "agent", "user")
     memory.log_turn("s", "user", "We decided to use Redis for the cache.")
     later = memory.consolidate("s")
     assert later is not None
@@ -159,6 +170,35 @@ def test_memory_is_made_and_read(memory: Memory) -> None:
     report = memory.usage(since=0, group="job")
     assert sum(total.usage.turns_covered for total in report.totals) == 2
     assert report.waiting == 0
+
+
+def test_a_session_is_read_anew(memory: Memory) -> None:
+    memory.log_turn("s", "user", SAID)
+    with pytest.raises(Conflict, match="has no snapshot yet"):
+        memory.consolidate("s", again=True)
+    first = memory.consolidate("s")
+    made = memory.consolidate("s", again=True)
+    assert first is not None
+    assert made is not None
+    assert (made.version, made.through, made.extractor) == (2, 1, first.extractor)
+    assert [f.id for f in made.findings] == [f.id for f in first.findings]
+    assert memory.snapshot("s", 1) == first
+    forced = memory.consolidate("s", force=True)
+    assert forced is not None
+    assert forced.version == 3
+    assert memory.consolidate("s", again=True, wait=False) is None
+    details = [event.detail for event in memory.events(want=Filter(action="reconsolidate")).events]
+    assert [detail["version"] for detail in details] == [3, 2]
+
+
+def test_extractors_are_told_and_decided_about(memory: Memory) -> None:
+    assert memory.extractors() == []
+    memory.log_turn("s", "user", SAID)
+    memory.consolidate("s")
+    (promoted,) = memory.extractors()
+    assert (promoted.state, promoted.name.partition("/")[0], promoted.score) == ("promoted", "rules", None)
+    with pytest.raises(Conflict, match="promoted already"):
+        memory.decide_extractor(promoted.name, "refuse")
 
 
 def test_what_was_said_is_found(memory: Memory) -> None:
@@ -193,6 +233,16 @@ def test_health(memory: Memory) -> None:
         (NotFound, None, lambda m: m.consolidate("nobody")),
         (NotFound, None, lambda m: m.snapshot("nobody", 1)),
         (NotFound, None, lambda m: m.finding("nothing")),
+        (NotFound, None, lambda m: m.consolidate("nobody", again=True)),
+        (NotFound, None, lambda m: m.decide_extractor("anthropic:no/body@p1", "promote")),
+        (Invalid, "decision", lambda m: m.decide_extractor("rules/2", "praise")),
+        (NotFound, None, lambda m: m.finding("f_" + "0" * 100)),
+        (NotFound, None, lambda m: m.trace("nobody", 1)),
+        (NotFound, None, lambda m: m.trace("known", 1, agent="nobody")),
+        (NotFound, None, lambda m: m.trace("known", 0)),
+        (NotFound, None, lambda m: m.trace("known", -1)),
+        (NotFound, None, lambda m: m.trace("known", 2)),
+        (NotFound, None, lambda m: m.trace("known", 10**30)),
         (Invalid, "session_id", lambda m: m.log_turn("sessions", "user", "x")),
         (Invalid, "session_id", lambda m: m.log_turn("a/b", "user", "x")),
         (Invalid, "agent_id", lambda m: m.log_turn("s", "user", "x", agent="é")),

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carryover.core import text
-from carryover.core.text import canonical_json, clean, count_tokens, digest, estimate_tokens, plain
+from carryover.core.text import canonical_json, clean, count_tokens, digest, estimate_tokens, plain, told_tokens
 
 ANY = st.text(st.characters(codec=None))  # lone surrogates and NUL included
 PROSE = (
@@ -71,6 +71,20 @@ def test_the_count_is_an_upper_bound_and_not_a_wild_one(kind: str, tokenizer: An
     assert real <= count_tokens(sample)
     if kind in ("prose", "source code", "logs", "JSON", "Markdown"):
         assert count_tokens(sample) <= 2 * real
+
+
+@pytest.mark.parametrize("kind", kinds_of_text())
+def test_what_a_context_counts_stays_close_to_real_tokens(kind: str, tokenizer: Any) -> None:
+    sample = kinds_of_text()[kind]
+    real = len(tokenizer.encode(sample, add_special_tokens=False).ids)
+    assert 0.95 * real <= told_tokens(sample) <= count_tokens(sample)
+    if kind in ("prose", "Markdown"):
+        assert told_tokens(sample) <= 1.4 * real
+
+
+@given(ANY, ANY)
+def test_lines_are_counted_apart(left: str, right: str) -> None:
+    assert told_tokens(f"{left}\n{right}") == told_tokens(left) + 1 + told_tokens(right)
 
 
 @given(ANY, ANY)

@@ -54,6 +54,24 @@ def test_an_idle_worker_is_woken(database_url: str) -> None:
                 assert ran.acquire(timeout=20)
 
 
+def test_what_is_overdue_is_armed_and_done_though_nobody_armed_it(database_url: str) -> None:
+    with Store.open(database_url) as store:
+        done: set[tuple[str, str]] = set()
+        both = threading.Event()
+
+        def think(job: Job) -> tuple[None, Usage]:
+            done.add((job.tenant, job.subject))
+            if len(done) == 2:
+                both.set()
+            return None, Usage()
+
+        overdue = [("acme", "a/1"), ("zeta", "a/2")]
+        lazy = Derivation("index", lambda tx, job: job, think, lambda *_: None, overdue=lambda tx: overdue)
+        with ticking(store, Worker(store, {"index": lazy}, lambda _: Cap()), tick_s=0.01):
+            assert both.wait(20)
+        assert done == set(overdue)
+
+
 @pytest.mark.parametrize("hurried", [False, True])
 def test_a_job_that_does_not_end_in_time_is_left_to_others(database_url: str, hurried: bool) -> None:
     with Store.open(database_url) as store:

@@ -33,6 +33,7 @@ class Reader:
     """An extractor that notes what it is given, finds every user turn, and can be made to wait or to fail."""
 
     name: str = "reader"
+    id: str = "reader/1"
     read: list[list[int]] = field(default_factory=list)
     live: list[list[str]] = field(default_factory=list)
     failing: Exception | None = None

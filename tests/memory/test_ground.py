@@ -69,6 +69,34 @@ def test_what_the_turns_do_not_say_is_unsupported() -> None:
     assert ground.unsupported("The fee is 2.9% for Bob Stone.", TURNS) == {"bob stone"}
 
 
+@pytest.mark.parametrize(
+    ("said", "text", "missing"),
+    [
+        ("The fee is 2.9%.", "The fee is 9%.", {"9"}),
+        ("The fee is 2.9%.", "The fee is 2%.", {"2"}),
+        ("It costs $1,200.50.", "It costs $200.50.", {"200.50"}),
+        ("It costs $1,200.", "It costs 1200 dollars.", set[str]()),
+        ("We run 3.11.4 now.", "We run 3.11 now.", set[str]()),
+        ("We run 3.11.4 now.", "We run 11.4 now.", {"11.4"}),
+        ("On 2026-06-05 at 10:30.", "In 2026, at 10.", set[str]()),
+        ("Between 5-7 people.", "Up to 7 people.", set[str]()),
+        ("Rooms 4,5,6 are free.", "Room 5 is free.", set[str]()),
+        ("Port 10.0.0.1:8080.", "Port 8080 of 10.0.0.1.", set[str]()),
+        ("Port 10.0.0.1:8080.", "Port 808.", {"808"}),
+    ],
+)
+def test_a_number_is_carried_whole_or_by_its_natural_parts(said: str, text: str, missing: set[str]) -> None:
+    assert ground.unsupported(text, [turn(1, said)]) == missing
+
+
+def test_strays_are_the_words_that_nobody_said() -> None:
+    assert ground.strays("Ana: the ledgers use PostgreSQL, fees of $1,200.", TURNS) == frozenset()
+    assert ground.strays("Bob never uses MySQL for the ledger.", TURNS) == {"bob", "never", "mysql"}
+    long = turn(1, "I like tea.", name="x" * 60)
+    assert ground.strays(f"{'x' * 40}: I like tea.", [long]) == frozenset()
+    assert ground.strays("", TURNS) == frozenset()
+
+
 def test_uncovered_names_the_details_that_no_finding_carries() -> None:
     turns = [*TURNS, turn(3, "Port 8080, host db-1.", kind="tool_result", role="tool"), turn(4, "thanks")]
     found = Found("decision", "Let's use PostgreSQL for the ledger.", "PostgreSQL", 1, 1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from carryover.core.session import Source, Turn, to_json
 from carryover.core.snapshot import Closed, Extraction, Finding, Found, Snapshot, nothing
 from carryover.memory import merge as merging
-from carryover.memory.merge import MOST_LIVE, MOST_SOURCES, Merged, merge
+from carryover.memory.merge import MOST_LIVE, MOST_SOURCES, Merged, bounded, merge
 from carryover.memory.rules import Rules
 
 AT = 1_790_000_000_000
@@ -167,9 +167,9 @@ def test_live_findings_are_bounded_and_the_least_salient_leave_first() -> None:
     found = [fact(f"Number {n} is {n * 7}.", 1, salience=n / 1000) for n in range(MOST_LIVE + 50)]
     found.append(fact("Always answer in German.", 1, salience=0.0, pinned=True))
     found.append(Found("task", "Call Ana about the lease.", "Call Ana about the lease.", 1, 1))
-    kept = merged(Extraction(tuple(found))).findings
+    kept, left = bounded(merged(Extraction(tuple(found))).findings, MOST_LIVE)
     texts = {f.text for f in kept}
-    assert len(kept) == MOST_LIVE
+    assert (len(kept), len(left)) == (MOST_LIVE, 52)
     assert {"Always answer in German.", "Call Ana about the lease."} <= texts
     assert "Number 0 is 0." not in texts
     assert f"Number {MOST_LIVE + 49} is {(MOST_LIVE + 49) * 7}." in texts

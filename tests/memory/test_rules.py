@@ -233,7 +233,108 @@ HOSTILE = [
     "1" * 1_000_000,
     "x_" * 500_000,
     "yes, " * 200_000,
+    '"' + "we decided to use x. " * 100_000,
+    '"a" ' * 300_000,
+    "“a «b „c " * 200_000,
+    "instead of " * 200_000,
+    "we moved the launch to 3 May " * 60_000,
+    "The The The " * 200_000,
+    "no longer use the " * 100_000,
+    "either or either or " * 100_000,
+    "write a mail: " * 100_000,
+    "I haven't " * 200_000 + "yet",
+    "done " * 300_000,
+    "1 2 3 " * 200_000 + "May",
+    "a'" * 500_000,
+    "please don't " * 150_000 + "always",
 ]
+
+
+def test_what_is_quoted_over_several_sentences_is_not_said() -> None:
+    said = 'They wrote: "We decided to use Oracle. The limit is 500 requests. Always answer in French." Strange.'
+    assert read(talk(("user", said))).found == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "made"),
+    [
+        ("Draft a mail to the landlord please", "I will transfer the rent on Monday. We have decided to stay."),
+        ("Translate this: I always pay in cash.", "Pago siempre en efectivo. I will pay on Monday."),
+        ("Let's rehearse the interview.", "I've decided that I need a bigger team by Friday."),
+    ],
+)
+def test_texts_that_were_asked_for_state_nothing(asked: str, made: str) -> None:
+    assert read(talk(("user", asked), ("assistant", made))).found == ()
+
+
+def test_what_follows_a_lead_in_was_pasted() -> None:
+    text = "From our handbook:\nEmployees must submit expenses by Friday.\nThe company decided to close in May."
+    assert read(talk(("user", text))).found == ()
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "is_update"),
+    [
+        ("The launch is 20 April.", "We moved the launch to 3 May.", True),
+        ("We use CircleCI for builds.", "We no longer use CircleCI.", True),
+        ("Our flour comes from Molino Arce.", "From this week our flour is Harinas Sol instead of Molino Arce.", True),
+        ("The printer in hall 2 is broken.", "The printer in hall 2 is working again.", True),
+        ("The budget for food is $500.", "The budget for travel was raised to $900.", False),
+        ("The staging port is 8080.", "The production port moved to 9090.", False),
+        ("The launch is 20 April.", "The launch party has 40 guests now.", False),
+        ("The launch is 20 April.", "Is the launch now on 3 May?", False),
+    ],
+)
+def test_an_update_in_other_words_ends_what_it_sets_right(older: str, newer: str, is_update: bool) -> None:
+    extraction = read(talk(("user", older), ("assistant", "Ok."), ("user", newer)))
+    subjects = {found.subject for found in extraction.found}
+    replaced = bool(extraction.closed) or (len(extraction.found) == 2 and len(subjects) == 1 and subjects != {""})
+    assert replaced is is_update
+    assert all((c.found, c.replaced_by, c.status) == (0, 1, "superseded") for c in extraction.closed)
+
+
+def test_of_two_that_could_be_meant_none_is_ended() -> None:
+    older = [("user", "The sync with Ana is Tuesdays at 10."), ("user", "The sync with Bo is Fridays at 11.")]
+    turns = [turn(n, "user", text) for n, (_, text) in enumerate([*older, ("user", "The sync moved to Mondays.")], 1)]
+    assert read(turns).closed == ()
+
+
+def test_an_option_is_picked_by_its_place() -> None:
+    options = "Three options:\n1. Cache the facets.\n2. Move the sort into the index.\n3. Load results lazily."
+    (found,) = read(talk(("assistant", options), ("user", "let's do 2"))).found
+    assert (found.kind, found.first, found.last) == ("decision", 1, 2)
+    assert found.text.startswith("Move the sort into the index.")
+
+
+def test_a_task_is_taken_on() -> None:
+    turns = [
+        turn(1, "user", "Who writes the deprecation policy?", name="Anke"),
+        turn(2, "user", "I do, by the end of next week", name="Wen"),
+    ]
+    (found,) = read(turns).found
+    assert (found.kind, found.first, found.last) == ("task", 1, 2)
+    assert "Wen" in found.text
+
+
+def test_a_report_that_only_ends_a_task_is_no_fact() -> None:
+    extraction = read(talk(("user", "I need to renew the TLS cert."), ("user", "The TLS cert is renewed.")))
+    assert [found.kind for found in extraction.found] == ["task"]
+    assert [closed.found for closed in extraction.closed] == [0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ich wohne seit 2019 in Leipzig und arbeite bei Siemens.",
+        "Wir haben beschlossen, den Server am Freitag umzuziehen.",
+        "Le serveur écoute sur le port 8080.",
+        "Vivo en Sevilla con mi hermana Carmen.",
+        "Я живу в Москве с 2010 года.",
+        "我住在北京,今年30岁",
+    ],
+)
+def test_other_languages_give_nothing(text: str) -> None:
+    assert read(talk(("user", text))).found == ()
 
 
 @pytest.mark.timeout(60)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from carryover.core.errors import Invalid, ProviderError, ProviderUnavailable
-from carryover.providers.catalog import EMBEDDERS, Access, open_embedder
+from carryover.providers.catalog import EMBEDDERS, Access, open_embedder, reopen_embedder
 from carryover.providers.http_embedder import BATCH_TEXTS, HttpEmbedder
 from carryover.providers.llm import open_llm
 from carryover.providers.minilm import MiniLM
@@ -48,6 +48,20 @@ def test_names(tmp_path: Path) -> None:
 def test_unknown_names(name: str, tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="use minilm, openai:<model> or none"):
         open_embedder(name, Access(tmp_path))
+
+
+def test_the_model_of_a_space_is_opened_again_by_its_name(tmp_path: Path) -> None:
+    access = Access(tmp_path, api_key="k", base_url="http://127.0.0.1:9/v1", dim=12)
+    local = reopen_embedder(MiniLM.name, "openai:text-embedding-3-small", access)
+    assert isinstance(local, MiniLM)
+    for space in ("openai:text-embedding-3-large/256", "openai:team/own-model/64"):
+        opened = reopen_embedder(space, "openai:another", access)
+        assert opened is not None
+        assert opened.name == space
+    # Whoever turned to a model on this machine sends no more text to a service.
+    assert reopen_embedder("openai:text-embedding-3-large/256", "minilm", access) is None
+    for space in ("all-MiniLM-L6-v2/fp32@00000000", "openai:", "openai:m", "openai:m/", "openai:/12", "letters", ""):
+        assert reopen_embedder(space, "openai:another", access) is None
 
 
 def test_unknown_width_must_be_said(tmp_path: Path) -> None:

@@ -145,28 +145,76 @@ def test_absent_model_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monkey
         MiniLM(tmp_path).embed(["one"])
 
 
-@pytest.mark.parametrize("name", list(minilm.HASHES))
-def test_corrupt_model_says_what_to_do(tmp_path: Path, name: str) -> None:
-    folder = tmp_path / minilm.MODEL
-    folder.mkdir()
+def copied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The model where `pull` would put it, and nowhere else."""
+    target = folder / minilm.MODEL
+    target.mkdir()
     for file in minilm.HASHES:
-        (folder / file).symlink_to(locate(Path("nowhere")) / file)
-    (folder / name).unlink()
-    (folder / name).write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ")
+        shutil.copyfile(locate(Path("nowhere")) / file, target / file)
+    monkeypatch.setattr(minilm, "PACKAGE", "no_such_package")
+    return target
+
+
+def flip(file: Path, at: int) -> None:
+    """One bit of the file is another, and nothing else tells."""
+    about = file.stat()
+    with file.open("r+b") as content:
+        content.seek(at)
+        (byte,) = content.read(1)
+        content.seek(at)
+        content.write(bytes([byte ^ 1]))
+    os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+
+@pytest.mark.parametrize("name", list(minilm.HASHES))
+@pytest.mark.parametrize("damage", ["replaced", "cut off", "a bit flipped", "empty"])
+def test_corrupt_model_says_what_to_do(tmp_path: Path, name: str, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = copied(tmp_path, monkeypatch) / name
+    if damage == "replaced":
+        file.write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ")
+    elif damage == "a bit flipped":
+        flip(file, file.stat().st_size // 2)
+    else:
+        os.truncate(file, file.stat().st_size // 2 if damage == "cut off" else 0)
     with pytest.raises(ProviderError, match=f"{name} is not the expected file.*carryover model pull"):
         MiniLM(tmp_path).embed(["one"])
 
 
-def test_changed_weights_are_checked_again(tmp_path: Path) -> None:
+def test_a_bit_that_flips_while_the_graph_is_kept_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = copied(tmp_path, monkeypatch) / minilm.WEIGHTS
+    MiniLM(tmp_path).embed(["one"])
+    flip(weights, weights.stat().st_size - 1000)
+    with pytest.raises(ProviderError, match="not the expected file"):
+        MiniLM(tmp_path).embed(["one"])
+
+
+def test_a_damaged_copy_is_passed_over_where_there_is_another(
+    tmp_path: Path, model: MiniLM, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = tmp_path / minilm.MODEL
     folder.mkdir()
     for file in minilm.HASHES:
-        (folder / file).hardlink_to(locate(Path("nowhere")) / file)
-    MiniLM(tmp_path).embed(["one"])
-    (folder / minilm.WEIGHTS).unlink()
-    (folder / minilm.WEIGHTS).write_bytes(b"another file")
-    with pytest.raises(ProviderError, match="not the expected file"):
-        MiniLM(tmp_path).embed(["one"])
+        (folder / file).write_bytes(b"damaged")
+    assert np.array_equal(embed(MiniLM(tmp_path), HAPPY), embed(model, HAPPY))
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "is not the expected file" in said
+    assert "carryover model pull" in said
+    assert said.endswith("is used")
+
+
+def test_a_model_that_cannot_be_loaded_is_tried_again_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = locate(Path("nowhere"))
+    monkeypatch.setattr(minilm, "PACKAGE", "no_such_package")
+    model = MiniLM(tmp_path)
+    with pytest.raises(ProviderError, match="not installed"):
+        model.embed(["one"])
+    (tmp_path / minilm.MODEL).symlink_to(package)
+    with pytest.raises(ProviderError, match="not installed"):
+        model.embed(["one"])
+    monkeypatch.setattr(minilm, "AGAIN_S", 0.0)
+    assert len(model.embed(["one"])) == 1
 
 
 def test_another_models_weights_build_no_graph(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from carryover.core.job import subject_of
 from carryover.core.scope import Scope
 from carryover.core.session import Draft
 from carryover.providers.minilm import MiniLM
-from carryover.recall import index
-from carryover.recall.index import EMBED, INDEX, MOST, PART, cut, spoken_date
+from carryover.recall import embed, index
+from carryover.recall.embed import EMBED, Models
+from carryover.recall.index import INDEX, MOST, PART, cut, spoken_date
 from carryover.store import chunks, queue, vectors
 from carryover.store.chunks import Watermark
 from carryover.store.dialect import Bounds
@@ -111,9 +112,9 @@ def test_long_sessions_are_indexed_in_several_runs(store: Store, scope: Scope) -
     assert [chunk.first for chunk in indexed(store, scope, "s")] == list(range(1, count + 1))
 
 
-def test_a_run_that_came_too_late_saves_nothing(store: Store, scope: Scope) -> None:
+def test_a_run_that_came_too_late_saves_nothing(store: Store, scope: Scope, embedder: MiniLM) -> None:
     log(store, scope, "s", drafts("spring"))
-    derivation = index.indexing("some-space")
+    derivation = index.indexing(Models(embedder))
     with store.read(scope) as tx:
         job = queue.get(tx, INDEX, subject_of("ada", "s"))
         assert job is not None
@@ -122,7 +123,7 @@ def test_a_run_that_came_too_late_saves_nothing(store: Store, scope: Scope) -> N
     catch_up(store)
     with store.write(scope) as tx:
         derivation.save(tx, job, work, derivation.think(work)[0])
-        assert queue.get(tx, EMBED, "some-space") is None
+        assert queue.get(tx, EMBED, embedder.name) is None
     assert len(indexed(store, scope, "s")) == len(drafts("spring"))
 
 
@@ -147,7 +148,7 @@ def arm(store: Store, scope: Scope) -> None:
 
 
 def test_vectors_follow_the_chunks_in_batches(store: Store, scope: Scope, embedder: MiniLM) -> None:
-    count = index.VECTORS + 5
+    count = embed.VECTORS + 5
     log(store, scope, "s", [Draft("user", f"n {n}") for n in range(count)])
     catch_up(store, embedder, only=(INDEX,))
     with store.read(scope) as tx:
@@ -167,7 +168,7 @@ def test_a_chunk_that_was_erased_while_it_was_embedded_gets_no_vector(
 ) -> None:
     log(store, scope, "s", drafts("spring"))
     catch_up(store, embedder, only=(INDEX,))
-    derivation = index.embedding(embedder)
+    derivation = embed.embedding(Models(embedder))
     with store.read(scope) as tx:
         job = queue.get(tx, EMBED, embedder.name)
         assert job is not None

@@ -178,9 +178,10 @@ def test_a_half_built_index_serves_what_it_has(store: Store, scope: Scope, embed
 
 
 def test_with_a_corrupt_model_search_goes_by_words(
-    store: Store, scope: Scope, embedder: MiniLM, tmp_path: Path
+    store: Store, scope: Scope, embedder: MiniLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tell(store, scope, embedder)
+    monkeypatch.setattr(minilm, "PACKAGE", "no_such_package")
     folder = tmp_path / minilm.MODEL
     folder.mkdir()
     for file in minilm.HASHES:
@@ -194,6 +195,9 @@ HOSTILE = [
     "", "   ", "?!...", "'", '"', '"unbalanced', "a AND b OR NOT", "NEAR(a b, 2)", "owner : x", "terms:*", "*", "^tom",
     "tom*", "(((", "-- DROP TABLE turns", "what is it", "the", "😀", "東京", "数", "\x00 tom", "\ud800 tom", "tom\ntom",
     "x" * 100_000, "tom " * 25_000, "é" * 1000, "%s {} \\", "İstanbul ǅ ﬁ", "-", "1.5e10", "'; --",
+    "ماذا قال توم عن الماراثون؟", "トムは何と言いましたか？", "汤姆 🐕 marathon",
+    "2023-05-08 " * 9_000, "31 February 2023", "9999-12-31",
+    "May 0, 0000", "a" + "\u0301" * 500, "tom \u202e mot", "<b>tom</b> & \"co\"", "{'tom': [1, 2]}",
 ]  # fmt: skip
 
 
@@ -204,6 +208,64 @@ def test_any_text_is_a_legal_query(store: Store, scope: Scope, embedder: MiniLM)
             assert isinstance(ask(store, scope, text, used), Hits)
     assert ask(store, scope, "?!...", embedder).results == ()
     assert places(ask(store, scope, '"Dolomites" AND (marathon'))[0] == ("summer", 1)
+
+
+def test_any_script_is_found_again(store: Store, scope: Scope, embedder: MiniLM) -> None:
+    said = {
+        "zh": ("我们把发布会改到了下周三", "发布会在什么时候？"),
+        "ar": ("يعيش عمر في مدينة الإسكندرية", "أين يعيش عمر؟"),
+        "ru": ("Мост через реку закрыт до октября", "Когда откроют мост?"),
+        "de": ("Das Mühlrad dreht sich wieder seit Ostern", "Was ist mit dem Mühlrad?"),
+        "hi": ("पुल की मरम्मत सोमवार को होगी", "पुल की मरम्मत कब होगी?"),
+        "emoji": ("She put a 🦜 on the sign.", "🦜"),
+    }
+    for session, (text, _) in said.items():
+        log(store, scope, session, [Draft("user", text)])
+    catch_up(store, embedder)
+    for session, (_, question) in said.items():
+        for used in (embedder, None):
+            assert places(ask(store, scope, question, used))[0] == (session, 1), question
+
+
+def test_what_was_said_on_the_date_that_is_asked_about_comes_first(store: Store, scope: Scope) -> None:
+    days = ("2023-03-02", "2023-05-08", "2023-08-20")
+    for day in days:
+        said = Draft("user", "We met at the lighthouse again.", created_at=parse_time(f"{day}T10:00:00Z"))
+        log(store, scope, f"on-{day}", [said])
+    catch_up(store)
+    assert places(ask(store, scope, "lighthouse"))[0] == (f"on-{days[2]}", 1)  # the newest of equals
+    for question, day in (
+        ("Where did we meet in May 2023?", 1),
+        ("the lighthouse on 2023-03-01", 0),
+        ("der Leuchtturm, lighthouse, am 6.5.2023", 1),
+    ):
+        assert places(ask(store, scope, question))[0] == (f"on-{days[day]}", 1), question
+
+
+def test_the_reply_comes_before_the_question_that_it_replies_to(store: Store, scope: Scope) -> None:
+    filler = [Draft("user", f"Nothing much on day {n}.", name="Nora") for n in range(6)]
+    talk = [
+        Draft("user", "Which instrument does your sister play, the cello?", name="Tom"),
+        Draft("user", "The cello, since she was nine.", name="Nora"),
+    ]
+    log(store, scope, "talk", [*filler[:3], *talk, *filler[3:]])
+    catch_up(store)
+    assert places(ask(store, scope, "Which instrument does the sister play? The cello?"))[0] == ("talk", 5)
+
+
+def test_a_finding_that_its_turn_says_is_shown_once(store: Store, scope: Scope) -> None:
+    said = [
+        Draft("user", "I prefer aisle seats on trains. The dining car closes at nine."),
+        Draft("assistant", "Noted."),
+    ]
+    log(store, scope, "trip", said)
+    consolidate(store, scope, "trip", Rules())
+    catch_up(store)
+    found = ask(store, scope, "aisle seats on trains", kinds=("preference", "fact")).results
+    assert [hit.text for hit in found], "the rules find a preference here"
+    hits = ask(store, scope, "The dining car closes at nine, aisle seats on trains").results
+    assert [hit.kind for hit in hits][:1] == ["turn"]
+    assert sum("aisle" in hit.text for hit in hits) == 1
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -278,6 +278,11 @@ def test_consolidate_snapshots_diff_and_finding(http: httpx.Client) -> None:
     assert "added" in {change["change"] for change in diff["changes"]}
     detail = http.get(f"/findings/{finding['id']}").json()
     assert set(detail) >= {"finding", "supersedes", "superseded_by", "why"}
+    (cited,) = detail["cited"]
+    assert (cited["source"], cited["seq"], cited["role"]) == (finding["sources"][0], 1, "user")
+    assert TIME.fullmatch(cited["said_at"])
+    assert [one["id"] for one in detail["chain"]] == [finding["id"]]
+    assert (detail["ended"], detail["verdict"]) == (None, None)
     for missing in (
         "/sessions/s/snapshots/9",
         "/sessions/x/snapshots",
@@ -287,6 +292,30 @@ def test_consolidate_snapshots_diff_and_finding(http: httpx.Client) -> None:
         assert http.get(missing).status_code == 404, missing
     assert http.get("/sessions/s/snapshots/x").status_code == 422
     assert http.post("/sessions/x/consolidate").status_code == 404
+
+
+def test_what_was_derived_from_a_turn(http: httpx.Client) -> None:
+    post(http, "/sessions/s/turns", {"role": "user", "content": "We decided to use PostgreSQL.", "agent_id": "a"})
+    path = "/sessions/s/turns/1/derived"
+    assert http.get(path).status_code == 404
+    before = http.get(path, params={"agent_id": "a"}).json()
+    assert (before["covered"], before["findings"], before["text"]) == (None, [], "We decided to use PostgreSQL.")
+    assert http.post("/sessions/s/consolidate", json={"agent_id": "a"}).status_code == 200
+    trace = http.get(path, params={"agent_id": "a"}).json()
+    assert set(trace) == {
+        "session_id", "agent_id", "seq", "turn_id", "role", "kind", "name", "said_at", "text", "covered", "findings",
+        "closed", "indexed", "chunks", "in_reach",
+    }  # fmt: skip
+    assert TIME.fullmatch(trace["said_at"])
+    assert (trace["covered"]["version"], trace["covered"]["by"]) == (1, "rules")
+    assert trace["covered"]["usage"]["turns_covered"] == 1
+    (derived,) = trace["findings"]
+    assert (derived["finding"]["kind"], derived["snapshot"], derived["verdict"]) == ("decision", 1, None)
+    assert trace["in_reach"] == ["session", "agent", "user"]
+    for seq in ("0", "-1", "2", "9" * 18, "9" * 40):
+        assert http.get(f"/sessions/s/turns/{seq}/derived?agent_id=a").status_code == 404, seq
+    for seq in ("x", "1.5", "", "9" * 5000):
+        assert http.get(f"/sessions/s/turns/{seq}/derived?agent_id=a").status_code in (404, 422), seq
 
 
 def test_search(http: httpx.Client) -> None:

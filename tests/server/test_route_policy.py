@@ -44,8 +44,11 @@ POLICY: list[tuple[str, str, str | None, Any]] = [
     ("GET", "/sessions/{id}/snapshots/{version}", "read", None),
     ("GET", "/sessions/{id}/snapshots/{a}/diff/{b}", "read", None),
     ("GET", "/findings/{id}", "read", None),
+    ("GET", "/sessions/{id}/turns/{seq}/derived", "read", None),
     ("POST", "/memory/search", "read", {"query": "x"}),
     ("GET", "/usage", "read", None),
+    ("GET", "/extractors", "admin", None),
+    ("POST", "/extractors/{name}/{decision}", "admin", None),
     ("DELETE", "/memory/{agent_id}/{session_id}", "write", None),
 ]
 GUARDED = [row for row in POLICY if row[2] is not None]
@@ -53,7 +56,9 @@ ABOUT_ONE_SESSION = [row for row in GUARDED if "{id}" in row[1] or "{session_id}
 
 
 def ask(http: httpx.Client, method: str, path: str, body: Any, session: str = "s", agent: str = "default") -> int:
-    filled = path.format(id=session, agent_id=agent, session_id=session, version=1, a=1, b=1)
+    filled = path.format(
+        id=session, agent_id=agent, session_id=session, version=1, a=1, b=1, seq=1, name="x/1", decision="try"
+    )
     if "{id}" in path and "/findings/" not in path and agent != "default":
         filled += f"?agent_id={agent}"
     with http.stream(method, filled, json=body) as got:

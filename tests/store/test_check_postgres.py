@@ -48,7 +48,8 @@ def filled(postgres_url: str, tmp_path: Path) -> Iterator[Store]:
             memory.log_turn("s1", "user", text)
         memory.consolidate("s1")
         memory.search_memory("database")
-        put(memory.engine.store, Scope("acme"), "space", clustered(10, 8, seed=1))
+        of_s1 = {"agent_id": "default", "session_id": "s1", "kind": "fact"}
+        put(memory.engine.store, Scope("acme"), "space", clustered(10, 8, seed=1), **of_s1)
         yield memory.engine.store
 
 

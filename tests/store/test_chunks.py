@@ -11,7 +11,7 @@ import pytest
 
 from carryover.core.chunk import Chunk
 from carryover.core.scope import Scope
-from carryover.store import chunks, vectors
+from carryover.store import chunks, sqlite, vectors
 from carryover.store.chunks import Corpus, Watermark
 from carryover.store.dialect import Bounds
 from carryover.store.store import Store, Tx
@@ -69,6 +69,23 @@ def test_frequencies_are_the_tenants_own(store: Store, scope: Scope) -> None:
             chunks.add(tx, [chunk("fox fox runs") for _ in range(count)])
     with store.read(scope) as tx:
         assert tx.dialect.frequency(tx.conn, tx.tenant, ["fox", "runs", "none"]) == {"fox": 3, "runs": 3, "none": 0}
+
+
+def test_counting_may_stop_where_it_is_told_to(store: Store, scope: Scope) -> None:
+    with store.write(scope) as tx:
+        chunks.add(tx, [chunk("fox runs"), *(chunk("fox") for _ in range(5))])
+        counted = tx.dialect.frequency(tx.conn, tx.tenant, ["fox", "runs", "none"], 3)
+        assert 3 <= counted["fox"] <= 6
+        assert (counted["runs"], counted["none"]) == (1, 0)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_of_a_great_many_the_newest_are_scored(store: Store, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_SCORED", 4)
+    with store.write(scope) as tx:
+        chunks.add(tx, [chunk("fox fox fox")])  # the best, were it looked at
+        ns = [c.n for c in chunks.add(tx, [chunk("fox"), chunk("fox dog cat"), chunk("fox"), chunk("fox dog")])]
+        assert found(tx, "fox") == [ns[2], ns[0], ns[3], ns[1]]
 
 
 @pytest.mark.parametrize("term", ["AND", "NEAR", '"', "*", "a:b", "(", "😀", "東京", "ada", "turn", "-", "x" * 300])

@@ -25,18 +25,30 @@ def test_zero_and_less_are_one_sign() -> None:
     assert codes.distances(list(coded.T), np.zeros(1, np.uint64)).tolist() == [1]
 
 
-def test_distances_of_more_rows_than_a_block_holds() -> None:
-    words = np.random.default_rng(1).integers(0, 2**63, size=(2, 70_001), dtype=np.uint64)
-    code = np.array([5, 9], np.uint64)
+@pytest.mark.parametrize(("size", "words_each"), [(70_001, 2), (600_001, 4), (0, 1)])
+def test_distances_of_more_rows_than_a_block_or_a_thread_takes(size: int, words_each: int) -> None:
+    words = np.random.default_rng(1).integers(0, 2**63, size=(words_each, size), dtype=np.uint64)
+    code = np.arange(5, 5 + words_each, dtype=np.uint64)
     expected = np.bitwise_count(words ^ code[:, None]).sum(axis=0)
     assert (codes.distances(list(words), code) == expected).all()
 
 
-@given(st.lists(st.integers(0, 384), max_size=60), st.integers(1, 70))
-def test_the_lowest_are_the_lowest(values: list[int], count: int) -> None:
-    got = codes.lowest(np.array(values, np.uint16), count)
-    assert len(set(got.tolist())) == min(count, len(values))
-    assert sorted(values[i] for i in got) == sorted(values)[:count]
+@given(st.lists(st.tuples(st.integers(0, 384), st.booleans()), max_size=60), st.integers(1, 70))
+def test_the_lowest_are_the_lowest(drawn: list[tuple[int, bool]], count: int) -> None:
+    values = np.array([value for value, _ in drawn], np.uint16)
+    among = np.array([counts for _, counts in drawn], np.bool_)
+    expected = sorted((value, at) for at, (value, counts) in enumerate(drawn) if counts)[:count]
+    assert codes.lowest(values, among, count).tolist() == [at for _, at in expected]
+
+
+@pytest.mark.parametrize("low", [slice(0, 400), slice(0, None, 3), slice(0, None, 300)])
+@pytest.mark.parametrize("count", [1, 300, 5000])
+def test_the_lowest_of_many_are_the_lowest_wherever_they_lie(low: slice, count: int) -> None:
+    values = np.random.default_rng(1).integers(200, 384, 200_000).astype(np.uint16)
+    values[low] -= 190
+    among = np.random.default_rng(2).random(values.size) < 0.3
+    expected = np.flatnonzero(among)[np.argsort(values[among], kind="stable")[:count]]
+    assert codes.lowest(values, among, count).tolist() == expected.tolist()
 
 
 def test_the_finer_reading_orders_better_than_distances() -> None:

@@ -15,11 +15,13 @@ from carryover.core.job import Job
 from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.core.session import Draft, Source
 from carryover.core.snapshot import Finding, Snapshot
+from carryover.core.tier import Step
 from carryover.core.usage import Cap, Usage
+from carryover.core.verdict import Verdict
 from carryover.jobs.derivation import Derivation
 from carryover.jobs.run import run
 from carryover.log import lifecycle
-from carryover.store import chunks, erasure, events, keys, queue, snapshots, usages, vectors
+from carryover.store import chunks, erasure, events, keys, queue, snapshots, tiers, usages, vectors, verdicts
 from carryover.store.chunks import Watermark
 from carryover.store.snapshots import Link
 from carryover.store.store import Store
@@ -50,6 +52,8 @@ def fill(book: Book, session: str, closes: str | None = None) -> None:
     with book.store.write(book.scope) as tx:
         snapshot = Snapshot(session, "default", 1, 2, tx.now, "rules", f"summary of {session}", (found,))
         snapshots.add(tx, snapshot, user="ana", links_made=links)
+        tiers.put(tx, [Step(found.id, 1, "default", session, "compressed", session, 1, 9)], user="ana")
+        verdicts.put(tx, [(found, Verdict("fails", tx.now, 1, (f"no turn says {session}",)))])
         made = chunks.add(
             tx,
             [
@@ -97,7 +101,7 @@ def everything(store: Store) -> dict[str, list[Any]]:
 def test_the_test_fills_every_table_that_erasure_must_empty(book: Book) -> None:
     fill(book, "earlier")
     fill(book, "doomed", closes="earlier")
-    held_elsewhere = {"counters", "keys", "removals", "secrets", "vectors"}
+    held_elsewhere = {"counters", "extractors", "keys", "removals", "secrets", "spaces", "vectors"}
     assert set(rows_naming(book.store, "doomed")) == {table.name for table in metadata.sorted_tables} - held_elsewhere
 
 
@@ -109,7 +113,7 @@ def test_nothing_of_the_session_is_left_but_what_says_so(book: Book) -> None:
     assert rows_naming(book.store, "doomed") == {"events": 1}
     assert receipt.counts == {
         "chunks": 1, "vectors": 1, "sources": 1, "links": 1, "findings": 1, "snapshots": 1, "watermarks": 1,
-        "events": 2, "bodies": 2, "turns": 2, "sessions": 1, "jobs": 3, "usages": 1,
+        "events": 2, "tiers": 1, "verdicts": 1, "bodies": 2, "turns": 2, "sessions": 1, "jobs": 3, "usages": 1,
     }  # fmt: skip
     after = everything(book.store)
     for name in set(before) - {"events", "usages", "counters", "jobs", "removals", "watermarks"}:

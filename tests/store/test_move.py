@@ -25,6 +25,7 @@ from carryover.store.store import Store
 from clustered import clustered, put
 from servers.postgres import Server
 
+OF_S1 = {"agent_id": "planner", "session_id": "s1", "kind": "fact"}
 TENANTS = ("acme", "o'neil & söns", "zenith")
 # What a log may hold and a database may stumble over.
 HOSTILE = (
@@ -80,7 +81,7 @@ def fill(url: str, home: Path) -> None:
             memory.consolidate("s1", agent="planner")
             memory.search_memory("decided", agent="planner")
             memory.delete_session("gone", agent="planner")
-            ns = put(store, scope, "space", clustered(30 + number, 8, seed=number))
+            ns = put(store, scope, "space", clustered(30 + number, 8, seed=number), **OF_S1)
             with store.write(scope) as tx:
                 chunks.remove(tx, list(chunks.by_n(tx, ns[3:7]).values()))
                 keys.create(tx, label="backend")
@@ -158,7 +159,7 @@ def test_what_is_made_next_stands_above_what_was_moved(urls: tuple[str, str], tm
             with target.read(Scope(tenant)) as tx:
                 last = events.last_id(tx, "planner")
             say(append.open_log(target, Limits()), tenant, "s9")
-            put(target, Scope(tenant), "space", clustered(5, 8, seed=50))
+            put(target, Scope(tenant), "space", clustered(5, 8, seed=50), **OF_S1)
             with target.read(Scope(tenant)) as tx:
                 assert events.last_id(tx, "planner") > last
         assert check.check(target) == []

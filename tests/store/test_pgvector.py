@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from carryover.core.errors import Invalid, StoreUnavailable
 from carryover.core.scope import EVERY_TENANT, Scope
-from carryover.store import copies, pgvector, vectors
+from carryover.store import copies, pgvector, spaces, vectors
 from carryover.store.dialect import Bounds
 from carryover.store.store import Store
 from clustered import clustered, put
@@ -187,3 +187,31 @@ def test_without_the_extension_it_says_who_must_do_what(postgres: Server) -> Non
 def test_it_is_for_postgresql(tmp_path: Path) -> None:
     with Store.open(f"sqlite:///{tmp_path}/db") as store, pytest.raises(Invalid, match='set vector_index to "memory"'):
         pgvector.enable(store, SPACE, DIM)
+
+
+def test_another_space_is_filled_and_searched_beside_it(store: Store) -> None:
+    """As while the embedding model is changed: the space that this process did not open is searched in memory."""
+    acme, other = Scope("acme"), "another space"
+    ns, rows = filled(store, {"acme": 300})["acme"]
+    wider = clustered(300, 2 * DIM, seed=7)
+    with store.write(acme) as tx:
+        vectors.add(tx, other, list(zip(ns, wider, strict=True)))  # type: ignore[arg-type]
+    with store.read(acme) as tx:
+        assert pgvector.serves(tx, SPACE)
+        assert not pgvector.serves(tx, other)
+        for space, own in ((SPACE, rows), (other, wider)):
+            got = vectors.nearest(tx, space, own[5], Bounds(), 5)
+            assert got is not None
+            assert max(got.top, key=lambda n: got.top[n]) == ns[5]
+    pgvector.enable(store, other, 2 * DIM)
+    with store.write(acme) as tx:
+        spaces.want(tx, SPACE, 1)
+        spaces.want(tx, other, 2)
+        spaces.serve(tx, other)
+        while spaces.clear(tx, SPACE, 100):
+            pass
+        assert tx.conn.exec_driver_sql("SELECT DISTINCT space FROM embeddings").scalars().all() == [other]
+    with store.read(acme) as tx:
+        got = vectors.nearest(tx, other, wider[5], Bounds(), 5)
+        assert got is not None
+        assert got.admitted == 300

@@ -16,8 +16,9 @@ from carryover.core.scope import Scope
 from carryover.core.session import Draft, Source
 from carryover.core.snapshot import Finding, Snapshot
 from carryover.core.usage import Cap, Usage
+from carryover.core.verdict import Verdict
 from carryover.log import lifecycle, read, stream
-from carryover.store import chunks, keys, queue, sessions, snapshots, usages, vectors
+from carryover.store import chunks, keys, queue, sessions, snapshots, traces, usages, vectors, verdicts
 from carryover.store.chunks import Watermark
 from carryover.store.store import Store
 from carryover.store.tables import metadata
@@ -59,6 +60,18 @@ def _everything(book: Book, clock: Any) -> None:
         snapshots.live(tx, [("default", "s")])
         snapshots.finding(tx, "f")
         snapshots.replaced_by(tx, "f")
+        verdicts.put(tx, [(snapshots.finding(tx, "f"), Verdict("fails", 1, 1, ("no",)))])
+        verdicts.of(tx, ["f"])
+        verdicts.unchecked(tx, {"f": ""}, 1)
+        verdicts.flagged(tx, 9)
+        verdicts.generation(tx)
+        verdicts.sessions_with_findings(tx, "default")
+        traces.beginning(tx, "f", 2)
+        traces.citing(tx, "default", "s", 1)
+        traces.ends(tx, "default", "s")
+        traces.closed_in(tx, "f")
+        traces.covering(tx, "default", "s", 1)
+        usages.of_run(tx, "default", "s", 1)
         sessions.find(tx, [("default", "s"), ("b", "t")])
         (made,) = chunks.add(
             tx, [Chunk(0, "turn", "t", "default", "s", "u", 1, 1, 0, "user", None, "one", 1, terms="one")]
@@ -66,6 +79,7 @@ def _everything(book: Book, clock: Any) -> None:
         vectors.add(tx, "space", [(made.n, [1.0, 0.0])])
         vectors.nearest(tx, "space", [1.0, 0.0], vectors.Bounds(), 3)
         chunks.by_n(tx, [made.n])
+        traces.indexed(tx, "default", "s", 1, ["f"])
         chunks.unembedded(tx, "space", 5)
         chunks.mark(tx, "default", "s", Watermark(2, 1))
         chunks.watermark(tx, "default", "s")

@@ -264,6 +264,7 @@ def test_a_tenant_that_grows_goes_from_full_vectors_to_codes(
     store: Store, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(copies, "FULL", 100)
+    monkeypatch.setattr(copies, "SAMPLE", 10)
     rows = unit(150, dim=384)
     with store.write(scope) as tx:
         ns = put(tx, rows[:90])
@@ -321,7 +322,7 @@ def test_a_cold_start_reads_only_the_vectors_that_it_scores(store: Store, scope:
     def watch(*given: Any) -> None:
         statement = given[2]
         if "vectors.vector" in statement and "LIMIT" not in statement:
-            read.append(1 if " IN " in statement else 4000)
+            read.append(1 if " IN " in statement or " ANY " in statement else 4000)
 
     sa.event.listen(store.engine, "before_cursor_execute", watch)
     assert near(store, scope, rows[0], k=20) is not None

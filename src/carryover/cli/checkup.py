@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -13,13 +12,14 @@ from pathlib import Path
 from typing import Literal
 
 from carryover import engine
-from carryover.cli import memory, show
-from carryover.core.errors import CarryoverError, ProviderError
+from carryover.cli import memory, show, standing, tiers
+from carryover.core.errors import CarryoverError, Invalid, ProviderError
 from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.providers import minilm
 from carryover.providers.llm import open_llm
 from carryover.settings import Settings
-from carryover.store import check, keys, migrate, move, postgres_facts, queue
+from carryover.store import check, extractors, keys, migrate, move, postgres_facts, queue, sqlitevec, verdicts
+from carryover.store import tiers as tier_store
 from carryover.store.faults import guarded
 from carryover.store.redis import Redis
 from carryover.store.seal import KEY_BYTES, Seal
@@ -28,6 +28,7 @@ from carryover.store.store import Store, Tx
 _LITTLE, _TOO_LITTLE = 1 << 30, 100 << 20  # bytes left on the disk
 _SKEW_MS = 1000
 _REDIS_S = 1.0
+_MOST_FLAGGED = 100
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -50,7 +51,7 @@ def remote(settings: Settings) -> Iterator[Check]:
         yield Check("server", "broken", f"{settings.url}: {failure.message}", "start it, or correct url and api_key")
         return
     counts = ", ".join(f"{n} {name}" for name, n in health.queue.items())
-    said = f"{settings.url} is {health.status}; jobs: {counts}"
+    said = "; ".join((f"{settings.url} is {health.status}", f"jobs: {counts}", *health.notes))
     if health.status == "ok":
         yield Check("server", "ok", said)
     else:
@@ -61,6 +62,8 @@ def local(settings: Settings) -> Iterator[Check]:
     """Everything that the embedded memory, a worker or a server on this machine needs."""
     yield from _home(settings.folder)
     yield from _database(settings)
+    if settings.vector_index == "sqlite-vec" and settings.embedder != "none":
+        yield _sqlitevec(settings)
     if settings.redis_url is not None:
         yield _redis(settings.redis_url.get_secret_value())
     yield _embedder(settings)
@@ -112,10 +115,23 @@ def _database(settings: Settings) -> Iterator[Check]:
             with store.read(Scope(settings.tenant)) as tx:
                 yield from _state(tx, settings, file.stat().st_size if file.exists() else None)
                 yield from _jobs(tx)
+                yield _extractor(tx, settings)
+                yield _grounds(tx)
+                yield Check("memory", "ok", tiers.told(tier_store.tally(tx)))
                 yield from _keys(tx, settings)
     except CarryoverError as failure:
         said, _, remedy = failure.message.rpartition("; ")
         yield Check("database", "broken", said or failure.message, remedy)
+
+
+def _sqlitevec(settings: Settings) -> Check:
+    """Whether SQLite can be given the extension that the settings ask for."""
+    try:
+        module = sqlitevec.driver(settings.store_url.partition(":")[0])
+    except Invalid as failure:
+        said, _, remedy = failure.message.rpartition("; ")
+        return Check("vectors", "broken", said, remedy)
+    return Check("vectors", "ok", f"sqlite-vec, loaded by {module.__name__}")
 
 
 def _server(store: Store, settings: Settings) -> Iterator[Check]:
@@ -207,28 +223,16 @@ def _redis(url: str) -> Check:
 
 
 def _state(tx: Tx, settings: Settings, size: int | None) -> Iterator[Check]:
-    embedder = engine.embedder_of(settings)
-    space = None if embedder is None else embedder.name
-    found = check.state(tx, space)
+    models = engine.models_of(settings)
+    found = check.state(tx, models.space)
     counts = (
         f"{show.counted(found.sessions, 'session')}, {show.counted(found.turns, 'turn')}, "
         f"{show.counted(found.chunks, 'chunk')}"
     )
     weight = "" if size is None else f", {size / (1 << 20):,.1f} MiB"
     yield Check("database", "ok", f"{found.engine}, schema {found.schema}{weight}; {counts}")
-    for name, lag, noun in (
-        ("index", found.unindexed_turns, "turn"),
-        ("embedding", found.unembedded_chunks, "chunk"),
-    ):
-        if lag:
-            yield Check(
-                name,
-                "note",
-                f"{show.counted(lag, noun)} behind",
-                "run `carryover worker` where none runs; searches index what they need meanwhile",
-            )
-        else:
-            yield Check(name, "ok", "up to date")
+    yield Check("index", *standing.index(tx, found))
+    yield Check("embedding", *standing.vectors(tx, found, models))
 
 
 def _jobs(tx: Tx) -> Iterator[Check]:
@@ -242,6 +246,30 @@ def _jobs(tx: Tx) -> Iterator[Check]:
             f"{job.kind} of {job.subject!r} gave up: {job.reason}",
             "correct that, then run `carryover queue retry --all`",
         )
+
+
+def _extractor(tx: Tx, settings: Settings) -> Check:
+    """Whether memory is made with what the settings name."""
+    configured, promoted = engine.extractor_id(settings), extractors.promoted(tx)
+    if promoted is None or promoted.name == configured:
+        return Check("extractor", "ok", configured if promoted is None else f"{configured}: {promoted.reason}")
+    state = extractors.find(tx, configured)
+    why = "it waits to be compared" if state is None or state.state == "former" else state.reason
+    said = f"memory is made by {promoted.name}, not by {configured}: {why}"
+    if state is not None and state.state == "refused":
+        remedy = f"to have it all the same, run `carryover extractors promote {configured}`"
+        return Check("extractor", "note", said, remedy)
+    return Check("extractor", "note", said, "run `carryover worker` where none runs, or consolidate a session")
+
+
+def _grounds(tx: Tx) -> Check:
+    """Whether findings stand in the turns that they cite."""
+    flagged = verdicts.flagged(tx, _MOST_FLAGGED)
+    if not flagged:
+        return Check("findings", "ok", "each stands in its turns, as far as they were checked")
+    more = " or more" if len(flagged) == _MOST_FLAGGED else ""
+    said = f"{show.counted(len(flagged), 'finding')}{more} that the cited turns do not bear out, left out of contexts"
+    return Check("findings", "note", said, f"run `carryover verify`, and `carryover why {flagged[0]}`")
 
 
 def _keys(tx: Tx, settings: Settings) -> Iterator[Check]:
@@ -265,16 +293,25 @@ def _embedder(settings: Settings) -> Check:
         if settings.embedder_api_key or settings.embedder_base_url or os.environ.get("OPENAI_API_KEY"):
             return Check("embedder", "ok", f"{settings.embedder} (not called here)")
         return Check("embedder", "broken", f"{model} has no key", "set embedder_api_key or OPENAI_API_KEY")
-    try:
-        folder = minilm.locate(settings.folder / "models")
-    except ProviderError as absent:
-        said, _, remedy = absent.message.rpartition("; ")
-        return Check("embedder", "broken", said, f"{remedy}; or set embedder to `none`")
-    for name, expected in minilm.HASHES.items():
-        with (folder / name).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-                return Check("embedder", "broken", f"{folder / name} is not the expected file", minilm.REMEDY)
-    return Check("embedder", "ok", f"{minilm.MiniLM.name}, weights present and as expected")
+    return _minilm(settings.folder / "models")
+
+
+def _minilm(cache_dir: Path) -> Check:
+    damaged: list[str] = []
+    for folder in minilm.locations(cache_dir):
+        try:
+            minilm.check(folder)
+        except ProviderError as wrong:
+            damaged.append(wrong.message.rpartition("; ")[0])
+        else:
+            said = f"{minilm.MiniLM.name}, weights present and as expected"
+            if not damaged:
+                return Check("embedder", "ok", said)
+            return Check("embedder", "note", f"{damaged[0]}; the one in {folder} is used", minilm.REMEDY)
+    if damaged:
+        return Check("embedder", "broken", f"{damaged[0]}: search matches words only", minilm.REMEDY)
+    said = f"the embedding model {minilm.MODEL} is not installed: search matches words only"
+    return Check("embedder", "broken", said, f"{minilm.REMEDY}; or set embedder to `none`")
 
 
 def _llm(settings: Settings) -> Check:

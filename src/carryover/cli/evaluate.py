@@ -3,43 +3,161 @@
 from __future__ import annotations
 
 import importlib
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from carryover.cli import memory, show
-from carryover.cli.options import AsJson, example
+from carryover.cli.options import example
+from carryover.core.errors import Invalid
+from carryover.settings import Settings
 
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Measure how well memory works, on conversations with known answers.",
+    help="Measure how well memory works, on your own log or on conversations with known answers.",
 )
+
+
+class Set(StrEnum):
+    """A published set of conversations."""
+
+    locomo = "locomo"
+    beam = "beam"
+    longmemeval = "longmemeval"
+
+
+class Mode(StrEnum):
+    """How is searched: as configured, by words alone, or one after the other."""
+
+    hybrid = "hybrid"
+    text = "text"
+    both = "both"
 
 
 @app.callback()
 def eval() -> None:
-    """Measure how well memory works, on conversations with known answers."""
+    """Measure how well memory works, on your own log or on conversations with known answers."""
 
 
-@app.command(epilog=example("carryover eval recall ../shared/eval"))
+@app.command(
+    epilog=example(
+        "carryover eval recall --report ./report",
+        "carryover eval recall ../shared/eval --set locomo --cache ./vectors --json new.json --against old.json",
+    )
+)
 def recall(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="Holds `locomo` or `beam`.")
-    ],
-    as_json: AsJson = False,
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]",
+            exists=True,
+            file_okay=False,
+            show_default=False,
+            help="Holds `locomo`, `beam` or `longmemeval`; without it, your own log is asked.",
+        ),
+    ] = None,
+    own: Annotated[bool, typer.Option("--own", help="Ask your own log, which is only read.")] = False,
+    sets: Annotated[
+        list[Set] | None, typer.Option("--set", help="Only this set of the folder; may be given again.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, show_default=False, help="Questions at most: of each conversation, or of your own log."),
+    ] = None,
+    mode: Annotated[Mode, typer.Option(help="Search with vectors, by words alone, or both.")] = Mode.both,
+    seed: Annotated[int, typer.Option(help="Which turns of your own log are asked about.")] = 0,
+    with_model: Annotated[
+        bool, typer.Option("--with-model", help="Let the configured model ask: it is sent turns of your own log.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Conversations measured at the same time.")] = 1,
+    cache: Annotated[
+        Path | None, typer.Option(file_okay=False, show_default=False, help="Keep vectors there for the next run.")
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", dir_okay=False, show_default=False, help="Write all results; - prints them."),
+    ] = None,
+    report_dir: Annotated[
+        Path | None, typer.Option("--report", file_okay=False, show_default=False, help="Write recall.md and .html.")
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, show_default=False, help="Compare with what --json wrote earlier."),
+    ] = None,
 ) -> None:
-    """Measure how often search finds the turns that hold the answer, with vectors and without.
+    """Measure how often what was said is found again, and what memory kept of it; no model judges.
 
-    Takes minutes: every conversation is logged, indexed and embedded in a database that is thrown away.
+    Your own log is asked questions made from its turns, and only read. Published conversations are logged,
+    consolidated, indexed and embedded in a database that is thrown away; that takes minutes.
     """
     settings = memory.local("eval recall")
-    # By name: evaluations and the command line are doors of one floor.
-    measure = importlib.import_module("carryover.evals.recall").run
-    with memory.embedded(settings) as opened:
-        report = measure(folder, embedder=opened.engine.embedder)
-    if as_json:
-        show.as_json(report)
+    if folder is not None and (own or with_model):
+        raise Invalid("--own and --with-model are for your own log; leave the folder out", field="folder")
+    if folder is None and (sets or cache):
+        raise Invalid("--set and --cache are for a folder of conversations; name the folder", field="folder")
+    reading: Any = _late("report")
+    before = None if against is None else reading.read(against)
+    modes = ("hybrid", "text") if mode is Mode.both else (mode.value,)
+    if folder is not None:
+        chosen = {"sets": tuple(dict.fromkeys(one.value for one in sets))} if sets else {}
+        plan = _late("recall").Plan(modes=modes, limit=limit, memory=True, timed=30, **chosen)
+        report = _published(folder, plan, settings, cache, jobs)
     else:
-        show.out(report.markdown())
+        report = _own(settings, modes, seed, limit, with_model=with_model)
+    differences: list[Any] = [] if before is None else _late("compare").differences(report, before)
+    _tell(report, differences, json_file, report_dir)
+
+
+def _published(folder: Path, plan: Any, settings: Settings, cache: Path | None, jobs: int) -> Any:
+    measuring = _late("recall")
+    total = sum(1 for _ in measuring.found(folder, plan))  # reads every file before the long work begins
+    made: list[Any] = []
+    with show.progress("conversations", total) as advance:
+        for part in measuring.parts(folder, plan, partial(measuring.embedder_for, settings, cache), jobs):
+            made.append(part)
+            advance(1)
+    about = {"folder": folder.name, "questions": plan.limit or "all of each conversation"}
+    return _about(measuring.put_together(made), settings, extractor=measuring.EXTRACTOR, **about)
+
+
+def _own(settings: Settings, modes: tuple[str, ...], seed: int, limit: int | None, *, with_model: bool) -> Any:
+    measuring = _late("own")
+    if with_model and settings.llm == "rules":
+        raise Invalid("--with-model needs a model; set CARRYOVER_LLM to provider:model", field="llm")
+    plan = measuring.Plan(modes=modes, seed=seed, **({} if limit is None else {"most": limit}))
+    with memory.embedded(settings) as opened:
+        # By name: the wiring takes longer to load than most verbs take to run.
+        llm = importlib.import_module("carryover.engine").llm_of(settings, settings.llm) if with_model else None
+        try:
+            report = measuring.run(opened.engine.store, opened.scope, models=opened.engine.models, plan=plan, llm=llm)
+        finally:
+            if llm is not None:
+                llm.close()
+    return _about(report, settings, seed=seed)
+
+
+def _about(report: Any, settings: Settings, **more: object) -> Any:
+    return _late("report").about(report, embedder=settings.embedder, **more)
+
+
+def _tell(report: Any, differences: list[Any], json_file: Path | None, report_dir: Path | None) -> None:
+    compared = _late("compare").markdown(differences)
+    markdown = "\n".join(filter(None, (report.markdown(), compared)))
+    if report_dir is not None:
+        report_dir.mkdir(parents=True, exist_ok=True)
+        (report_dir / "recall.md").write_text(markdown, "utf-8")
+        (report_dir / "recall.html").write_text(_late("page").page(report, differences), "utf-8")
+        show.note(f"wrote {report_dir / 'recall.html'} and {report_dir / 'recall.md'}")
+    if json_file is not None and str(json_file) != "-":
+        json_file.write_text(report.json(), "utf-8")
+        show.note(f"wrote {json_file}")
+    show.out(report.json() if str(json_file) == "-" else markdown)
+
+
+def _late(name: str) -> Any:
+    # By name: evaluations and the command line are doors of one floor.
+    return importlib.import_module(f"carryover.evals.{name}")

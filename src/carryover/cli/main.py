@@ -29,6 +29,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "context": ("recall", "Print what a session should know of those before it, as Markdown."),
         "search": ("recall", "Find the turns and findings that answer a question."),
         "consolidate": ("recall", "Consolidate a session now, and show its findings."),
+        "why": ("trace", "Show what a finding stands on, what it replaced, and what replaced it."),
+        "trace": ("trace", "Show everything that was derived from a turn."),
+        "verify": ("trace", "Check that every finding stands in the turns that it cites."),
     },
     "Data": {
         "export": ("transfer", "Write sessions to a file, byte for byte."),
@@ -40,9 +43,11 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "worker": ("operate", "Run background jobs until told to stop."),
         "queue": ("queue", "List background jobs, and let dead ones try again."),
         "keys": ("keys", "Make, list and revoke API keys."),
+        "memory": ("tiers", "Show how much of its findings memory tells, or tell all again."),
         "db": ("db", "Upgrade the database, check that it is sound, or move it."),
         "model": ("model", "Fetch the embedding model."),
-        "eval": ("evaluate", "Measure how well memory works, on conversations with known answers."),
+        "extractors": ("extractors", "Show what memory is made with, and decide about a new model or prompt."),
+        "eval": ("evaluate", "Measure how well memory works, on your own log or on conversations with known answers."),
     },
 }
 VERBS = {name: verb for section in SECTIONS.values() for name, verb in section.items()}

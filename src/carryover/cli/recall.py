@@ -41,6 +41,7 @@ def context(
         str, typer.Option(parser=_reach, metavar="|".join(_REACHES), help="Whose sessions it draws on.")
     ] = "agent",
     query: Annotated[str | None, typer.Option(help="Prefer what answers this.", show_default=False)] = None,
+    as_of: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
     """Print what a session should know of those before it, as Markdown to prepend to its system prompt.
@@ -49,7 +50,13 @@ def context(
     """
     with memory() as opened:
         made = opened.context(
-            session, agent=agent, user=user, reach=cast("Reach", scope), max_tokens=max_tokens, query=query
+            session,
+            agent=agent,
+            user=user,
+            reach=cast("Reach", scope),
+            max_tokens=max_tokens,
+            query=query,
+            as_of=as_of,
         )
     if as_json:
         show.as_json(made)
@@ -90,16 +97,20 @@ def search(
         show.note("nothing was found; try other words, or fewer filters")
 
 
-@app.command(epilog=example("carryover consolidate s1", "carryover consolidate s1 --no-wait"))
+@app.command(epilog=example("carryover consolidate s1", "carryover consolidate s1 --again"))
 def consolidate(
     session: Session,
     agent: Agent = AGENT,
     wait: Annotated[bool, typer.Option(help="Wait for the snapshot; otherwise a worker makes it.")] = True,
+    again: Annotated[
+        bool, typer.Option("--again", help="Read all turns anew; kept if it answers no less than the one before.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="As --again, and kept whatever it answers.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Consolidate a session now, in conversation or not, and show its findings."""
     with memory() as opened:
-        snapshot = opened.consolidate(session, agent=agent, wait=wait)
+        snapshot = opened.consolidate(session, agent=agent, wait=wait, again=again, force=force)
     if as_json:
         show.as_json(snapshot)
     elif snapshot is None:
@@ -112,7 +123,8 @@ def found(hit: Hit) -> str:
     """A hit in two lines: what it says, and where that was said."""
     where = ", ".join(place(source) for source in hit.sources[:2])
     quote = next((source.quote for source in hit.sources if source.quote and source.quote != hit.text), "")
-    lines = [f"{show.first_line(hit.text, 200)}", f"   {hit.kind} of {where}, {show.when(hit.created_at)}"]
+    id = "" if hit.kind == "turn" else f", {hit.id}"
+    lines = [f"{show.first_line(hit.text, 200)}", f"   {hit.kind} of {where}, {show.when(hit.created_at)}{id}"]
     if hit.kind != "turn" and quote:
         lines.insert(1, f"   “{show.first_line(quote, 160)}”")
     return "\n".join(lines)
@@ -137,4 +149,4 @@ def _tell(snapshot: Snapshot) -> None:
 def _finding(finding: Finding) -> str:
     mark = {"done": "x", "superseded": "~"}.get(finding.status, " ")
     sources = "; ".join(f"turn {s.first}: “{show.first_line(s.quote, 100)}”" for s in finding.sources[:1])
-    return f"  [{mark}] {finding.text}\n      {sources}"
+    return f"  [{mark}] {finding.text}\n      {sources}  {finding.id}"

@@ -11,13 +11,15 @@ from carryover.client import wire
 from carryover.client.events import Following
 from carryover.client.wire import Answer, Call
 from carryover.core.chunk import Hit, Hits, Query
-from carryover.core.context import Context, Reach
+from carryover.core.context import Context, Reach, Wanted
 from carryover.core.errors import StoreUnavailable
 from carryover.core.event import Event, Filter, Page
+from carryover.core.extractor import Decision, ExtractorState
 from carryover.core.health import Health
 from carryover.core.scope import DEFAULT
 from carryover.core.session import Append, Appended, Content, Place, Receipt, Role, Session, Turn
 from carryover.core.snapshot import Diff, FindingDetail, Snapshot
+from carryover.core.trace import Trace
 from carryover.core.usage import Group, UsageReport
 
 
@@ -141,11 +143,13 @@ class AsyncClient:
         reach: Reach = "agent",
         max_tokens: int = 500,
         query: str | None = None,
+        as_of: int | None = None,
     ) -> Context:
-        """What the session should know of those before it. Raises Invalid for a budget that is too small."""
-        return await self._do(
-            wire.context(session_id, agent=agent, user=user, reach=reach, max_tokens=max_tokens, query=query)
-        )
+        """What the session should know of those before it; with `as_of`, what it could have known at that time.
+
+        Raises Invalid for a budget that is too small.
+        """
+        return await self._do(wire.context(Wanted(session_id, agent, user, reach, max_tokens, query, as_of)))
 
     async def search_memory(
         self, query: str, *, k: int = 5, agent: str | None = None, user: str | None = None
@@ -158,10 +162,23 @@ class AsyncClient:
         return await self._do(wire.search(query))
 
     async def consolidate(
-        self, session_id: str, *, agent: str = DEFAULT, wait: bool = True, timeout_s: float = wire.WAIT_S
+        self,
+        session_id: str,
+        *,
+        agent: str = DEFAULT,
+        wait: bool = True,
+        timeout_s: float = wire.WAIT_S,
+        again: bool = False,
+        force: bool = False,
     ) -> Snapshot | None:
-        """The session is consolidated now: its snapshot, or None when nobody waits. Raises NotFound or Conflict."""
-        return await self._do(wire.consolidate(session_id, agent=agent, wait=wait, timeout_s=timeout_s))
+        """The session is consolidated now: its snapshot, or None when nobody waits. Raises NotFound or Conflict.
+
+        With `again` its turns are read anew from the first one; what comes of it is kept if it answers no less than
+        the snapshot before, or with `force` whatever it answers.
+        """
+        return await self._do(
+            wire.consolidate(session_id, agent=agent, wait=wait, timeout_s=timeout_s, again=again, force=force)
+        )
 
     async def snapshots(self, session_id: str, *, agent: str = DEFAULT, limit: int = 100) -> list[Snapshot]:
         """All snapshots of the session, newest first, without their findings. Raises NotFound."""
@@ -178,6 +195,18 @@ class AsyncClient:
     async def finding(self, id: str) -> FindingDetail:
         """A finding with its quotes, what it replaced and what replaced it. Raises NotFound."""
         return await self._do(wire.finding(id))
+
+    async def trace(self, session_id: str, seq: int, *, agent: str = DEFAULT) -> Trace:
+        """Everything that was derived from the turn. Raises NotFound."""
+        return await self._do(wire.trace(session_id, seq, agent=agent))
+
+    async def extractors(self) -> list[ExtractorState]:
+        """How the tenant's extractors stand, the promoted one first. Raises Forbidden."""
+        return await self._do(wire.extractors())
+
+    async def decide_extractor(self, name: str, decision: Decision) -> ExtractorState:
+        """The extractor is promoted, refused, or (`try`) compared anew. Raises NotFound, Invalid or Conflict."""
+        return await self._do(wire.decide_extractor(name, decision))
 
     async def usage(
         self, *, since: int | None = None, until: int | None = None, group: Group = "tenant"

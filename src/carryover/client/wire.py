@@ -13,13 +13,15 @@ import msgspec
 
 from carryover.core.chunk import Hit, Hits, Query
 from carryover.core.clock import EARLIEST, LATEST, rfc3339
-from carryover.core.context import Context, Reach
+from carryover.core.context import Context, Wanted
 from carryover.core.errors import CarryoverError, Invalid, StoreUnavailable
 from carryover.core.event import Filter, Page
+from carryover.core.extractor import Decision, ExtractorState
 from carryover.core.health import Health
 from carryover.core.ids import check_id, check_session_id
 from carryover.core.session import Append, Appended, Content, Draft, Json, Place, Receipt, Role, Session, Turn, to_json
 from carryover.core.snapshot import Diff, FindingDetail, Snapshot
+from carryover.core.trace import Trace
 from carryover.core.usage import Group, UsageReport
 from carryover.core.wire import decode, decode_error, turn_of
 
@@ -109,17 +111,16 @@ def follow(*, agent: str, want: Filter | None) -> Call[None]:
     return replace(_get(f"/stream/{_quoted(agent)}/live", _nothing, **_filter(want)), wait_s=BEAT_S)
 
 
-def context(
-    session_id: str, *, agent: str, user: str | None, reach: Reach, max_tokens: int, query: str | None
-) -> Call[Context]:
+def context(wanted: Wanted) -> Call[Context]:
     return _get(
-        f"/sessions/{_quoted(session_id)}/context",
+        f"/sessions/{_quoted(wanted.session_id)}/context",
         _as(Context),
-        agent_id=agent,
-        user_id=user,
-        scope=reach,
-        max_tokens=max_tokens,
-        query=query,
+        agent_id=wanted.agent_id,
+        user_id=wanted.user_id,
+        scope=wanted.reach,
+        max_tokens=wanted.max_tokens,
+        query=wanted.query,
+        **_times({"as_of": wanted.as_of}),
     )
 
 
@@ -142,10 +143,13 @@ def search_memory(query: str, *, k: int, agent: str | None, user: str | None) ->
     return Call(sent.method, sent.path, lambda status, raw: list(sent.read(status, raw).results), body=sent.body)
 
 
-def consolidate(session_id: str, *, agent: str, wait: bool, timeout_s: float) -> Call[Snapshot | None]:
-    asked = {"agent_id": agent, "wait": wait, "timeout_s": timeout_s}
+def consolidate(
+    session_id: str, *, agent: str, wait: bool, timeout_s: float, again: bool, force: bool
+) -> Call[Snapshot | None]:
+    asked: dict[str, Any] = {"agent_id": agent, "wait": wait, "timeout_s": timeout_s}
+    asked |= {name: True for name, wanted in (("again", again), ("force", force)) if wanted}
     sent = _post(f"/sessions/{_quoted(session_id)}/consolidate", _as(Snapshot) if wait else _nothing, asked)
-    return replace(sent, wait_s=timeout_s if wait else 0.0)
+    return replace(sent, wait_s=timeout_s if wait else 0.0, again=not (again or force))
 
 
 def snapshots(session_id: str, *, agent: str, limit: int) -> Call[list[Snapshot]]:
@@ -162,6 +166,18 @@ def diff(session_id: str, a: int, b: int, *, agent: str) -> Call[Diff]:
 
 def finding(id: str) -> Call[FindingDetail]:
     return _get(f"/findings/{_quoted(id)}", _as(FindingDetail))
+
+
+def extractors() -> Call[list[ExtractorState]]:
+    return _get("/extractors", _extractors)
+
+
+def decide_extractor(name: str, decision: Decision) -> Call[ExtractorState]:
+    return Call("POST", f"/extractors/{_quoted(name)}/{_quoted(decision)}", _as(ExtractorState), again=False)
+
+
+def trace(session_id: str, seq: int, *, agent: str) -> Call[Trace]:
+    return _get(f"/sessions/{_quoted(session_id)}/turns/{seq}/derived", _as(Trace), agent_id=agent)
 
 
 def usage(*, since: int | None, until: int | None, group: Group) -> Call[UsageReport]:
@@ -335,6 +351,10 @@ def _snapshots(_: int, raw: bytes) -> list[Snapshot]:
     return [decode(Snapshot, item) for item in json.loads(raw)["snapshots"]]
 
 
+def _extractors(_: int, raw: bytes) -> list[ExtractorState]:
+    return [decode(ExtractorState, item) for item in json.loads(raw)["extractors"]]
+
+
 def _health(_: int, raw: bytes) -> Health:
     data = json.loads(raw)
-    return Health(data["status"], data["store"]["engine"], data["queue"])
+    return Health(data["status"], data["store"]["engine"], data["queue"], tuple(data.get("notes", ())))

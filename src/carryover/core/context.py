@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from carryover.core.clock import Time
 from carryover.core.scope import DEFAULT
+from carryover.core.session import Source
 from carryover.core.snapshot import Finding
 
 Reach = Literal["session", "agent", "user"]
@@ -16,7 +18,8 @@ class Wanted:
     """Which context is asked for.
 
     `reach` is this session alone, this agent's sessions of the same user, or that of all agents. The session need
-    not exist yet: then `user_id` says whose memory it is. A `query` gets most of the budget for its answer.
+    not exist yet: then `user_id` says whose memory it is. A `query` gets most of the budget for its answer. With
+    `as_of`, only what had been said and was held true at that time is told.
     """
 
     session_id: str
@@ -25,6 +28,7 @@ class Wanted:
     reach: Reach = "agent"
     max_tokens: int = 500
     query: str | None = None
+    as_of: Time | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class Context:
     """Markdown to prepend to a session's system prompt.
 
     `tokens` never passes the budget asked for; the first `stable_tokens` of them stay the same bytes until a
-    snapshot changes. `through` and `snapshots` say per session how far memory reaches; `notes` say what waits.
+    snapshot changes. `sources` are the turns that it quotes. `through` and `snapshots` say per session how far
+    memory reaches; `notes` say what waits.
     """
 
     session_id: str
@@ -44,3 +49,4 @@ class Context:
     findings: tuple[Finding, ...]
     etag: str
     notes: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()

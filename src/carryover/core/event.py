@@ -7,7 +7,19 @@ from typing import Any, Literal
 
 from carryover.core.clock import Time
 
-Action = Literal["open", "append", "close", "hold", "consolidate", "delete", "expire", "forget", "ingest", "distribute"]
+Action = Literal[
+    "open",
+    "append",
+    "close",
+    "hold",
+    "consolidate",
+    "reconsolidate",
+    "delete",
+    "expire",
+    "forget",
+    "ingest",
+    "distribute",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ class Extractor(Protocol):
     """Turns to findings; `live` are the open and active findings that the session (and its past) already has."""
 
     name: str
+    id: str  # the name with the version of its rules or its prompt: another one may find other things
 
     def estimate(self, turns: Sequence[Turn], live: Sequence[Finding]) -> Usage:
         """An upper bound on what `extract` will consume."""

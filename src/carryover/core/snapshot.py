@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from carryover.core.clock import Time
-from carryover.core.session import Source
+from carryover.core.session import Role, Source
+from carryover.core.verdict import Verdict
 
 FindingKind = Literal["decision", "fact", "task"]
 FindingStatus = Literal["open", "done", "active", "superseded"]
@@ -88,8 +89,19 @@ class Extraction:
 
 
 @dataclass(frozen=True, slots=True)
+class Theme:
+    """A word or two that people say in a session, and in how many turns."""
+
+    text: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All findings of a session as of turn `through`; immutable, versioned from 1."""
+    """All findings of a session as of turn `through`, and its themes; immutable, versioned from 1.
+
+    `by` is the name of the extractor that made it, `extractor` which version of it ("" where nobody wrote it down).
+    """
 
     session_id: str
     agent_id: str
@@ -99,6 +111,8 @@ class Snapshot:
     by: str
     summary: str
     findings: tuple[Finding, ...] = ()
+    extractor: str = ""
+    themes: tuple[Theme, ...] = ()
 
     def of(self, kind: FindingKind) -> tuple[Finding, ...]:
         return tuple(f for f in self.findings if f.kind == kind)
@@ -130,10 +144,34 @@ class Diff:
 
 
 @dataclass(frozen=True, slots=True)
+class Cited:
+    """A source, the turn in which its quote stands, and what stands around the quote there.
+
+    `seq` is None where no turn of the source says it, or what it said is gone.
+    """
+
+    source: Source
+    seq: int | None = None
+    role: Role | None = None
+    name: str | None = None
+    said_at: Time | None = None
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FindingDetail:
-    """A finding with what it replaced and what replaced it."""
+    """A finding with what it replaced and what replaced it.
+
+    `cited` shows each of its sources in its turn, `ended` the turn that closed it. `chain` is all that it replaced and
+    was replaced by, over sessions, itself included, oldest first. Without a `verdict` it was not checked yet.
+    """
 
     finding: Finding
     supersedes: tuple[Finding, ...]
     superseded_by: Finding | None
     why: str
+    cited: tuple[Cited, ...] = ()
+    ended: Cited | None = None
+    chain: tuple[Finding, ...] = ()
+    verdict: Verdict | None = None

@@ -15,6 +15,30 @@ _PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[^\sA-Za-z]|(?<= ) |[^\S ]")
 _LONG = 12
 
 
+def told_tokens(text: str) -> int:
+    """The tokens of `text` for the budget of a context: line by line, a little above what WordPiece counts.
+
+    A word of up to four letters costs 1 and longer ones by their letters, all else as in `count_tokens`. On chats,
+    notes and code this is 1.0 to 1.3 times WordPiece; `count_tokens`, which never counts less, gives a third more.
+    """
+    return sum((told_tenths(line) + 9) // 10 for line in text.split("\n")) + text.count("\n")
+
+
+def told_tenths(line: str) -> int:
+    """The same for a part of one line in tenths of a token, which are added up where no word runs over the joints."""
+    return sum(map(_told_cost, _PIECE.findall(line)))
+
+
+def _told_cost(piece: str) -> int:
+    """In tenths of a token."""
+    letters = len(piece)
+    if letters > _LONG or not piece.isascii() or not piece[-1].islower():
+        return 10 * _cost(piece)
+    if letters <= 4:
+        return 10
+    return 10 + 3 * (letters - 4) // 2 if letters <= 8 else 16 + 2 * (letters - 8)
+
+
 def count_tokens(text: str) -> int:
     """An upper bound on the tokens of `text` in common tokenizers; for budgets.
 

@@ -15,7 +15,7 @@ from carryover.core import errors
 from carryover.core.clock import Time, parse_time, rfc3339
 from carryover.core.errors import CarryoverError, Invalid
 from carryover.core.session import Json, Session, Turn
-from carryover.core.snapshot import FINDING_KINDS, Finding, Snapshot
+from carryover.core.snapshot import FINDING_KINDS, Finding, Snapshot, Theme
 
 Value = TypeVar("Value")
 
@@ -200,8 +200,9 @@ def _snapshot_of(data: dict[str, Any]) -> Snapshot:
     head: dict[str, Any] = {
         name: parse_time(data[name], name) if is_time else data[name]
         for name, is_time in _plan(Snapshot)
-        if name != "findings"
+        if name in data
     }
+    head["themes"] = tuple(decode(Theme, theme) for theme in data.get("themes", ()))
     return Snapshot(**head, findings=tuple(sorted(found, key=lambda f: (f.learned_at, f.id))))
 
 

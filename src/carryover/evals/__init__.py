@@ -1,4 +1,6 @@
-"""Measuring ourselves on conversations with known answers: what `carryover eval` runs.
+"""Measuring ourselves, on conversations with known answers and on the user's own log: what `carryover eval` runs.
 
-`labelled` reads the published formats, `metrics` holds the pure measures, `recall` logs, indexes, searches, reports.
+Reading order: `labelled` (published formats), `metrics` and `bootstrap` (pure), `asking` (one question), `faithful`
+(what was kept, and whether it was said), `recall` and `own` (the two runs), `report` and `compare` (what came of
+them), `draw` and `page` (the report to look at).
 """

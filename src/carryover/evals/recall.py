@@ -1,137 +1,228 @@
-"""How well search finds the turns that hold the answer."""
+"""How well carryover finds and keeps what was said, on conversations with labelled evidence.
+
+Every conversation takes the product's own path in a database that is thrown away: its sessions are logged one after
+the other, consolidated by rules, indexed and embedded; then its questions are asked.
+"""
 
 from __future__ import annotations
 
+import random
 import tempfile
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from hashlib import blake2b
+from multiprocessing import get_context
 from pathlib import Path
 
-from carryover.core.chunk import Hit, Query
 from carryover.core.errors import NotFound
 from carryover.core.ports import Embedder, Vector
-from carryover.core.scope import Scope
-from carryover.core.session import Append
-from carryover.core.text import estimate_tokens
-from carryover.core.usage import Cap
-from carryover.evals import labelled, metrics
-from carryover.evals.labelled import Conversation, Place, Question
-from carryover.jobs.worker import Derivations, Worker
-from carryover.log.append import Limits, append, open_log
-from carryover.recall import index
-from carryover.recall.search import search
-from carryover.store.store import Store
+from carryover.core.scope import DEFAULT, Scope
+from carryover.core.session import Append, Turn
+from carryover.core.text import digest, estimate_tokens
+from carryover.engine import Engine, embedder_of
+from carryover.evals import faithful, labelled
+from carryover.evals.asking import CONTEXT_TOKENS, Memory, Told, ask, times
+from carryover.evals.labelled import Conversation, Question
+from carryover.evals.report import Kept, Report, Result
+from carryover.log import read
+from carryover.memory.rules import Rules
+from carryover.recall.embed import Models
+from carryover.runtime import Carryover
+from carryover.settings import Settings
+from carryover.store import snapshots
 
-SETS = {"locomo": labelled.locomo, "beam": labelled.beam}
-MEASURES = ("R@5", "R@10", "R@20", "nDCG@10", "B500", "B1000", "B2000")
-_ASKED = 100  # hits: enough to fill the largest budget
-_LIMITS = Limits(index_ms=0)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The measures of one question in one mode, in the order of MEASURES."""
-
-    dataset: str
-    mode: str
-    question: Question
-    values: tuple[float, ...]
+SETS = {"locomo": labelled.locomo, "beam": labelled.beam, "longmemeval": labelled.longmemeval}
+EXTRACTOR = Rules.id  # of the consolidation
+NEW_SESSION = "a-session-that-is-new"
+_DRAWS = 5  # of random turns
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """The results of all questions."""
+class Plan:
+    """What is measured: which sets, in which modes, how many questions of a conversation (None: all).
+
+    With `memory` sessions are consolidated and contexts asked for; else turns are searched, and nothing more. Of
+    `timed` questions of each conversation the time is taken too, with nothing remembered.
+    """
+
+    sets: tuple[str, ...] = tuple(SETS)
+    modes: tuple[str, ...] = ("hybrid", "text")
+    limit: int | None = None
+    memory: bool = False
+    timed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one conversation gave."""
 
     results: tuple[Result, ...]
-
-    def of(self, dataset: str, mode: str, category: str | None = None) -> dict[str, float]:
-        """The mean of each measure, and `n`, the number of questions."""
-        chosen = [
-            result.values
-            for result in self.results
-            if (result.dataset, result.mode) == (dataset, mode) and category in (None, result.question.category)
-        ]
-        means = {name: metrics.mean([values[i] for values in chosen]) for i, name in enumerate(MEASURES)}
-        return {"n": len(chosen), **means}
-
-    def markdown(self) -> str:
-        """One table for each set of conversations: a row for all questions, and one for each category."""
-        lines: list[str] = []
-        for dataset in dict.fromkeys(result.dataset for result in self.results):
-            lines += [
-                f"## {dataset}",
-                "",
-                "| mode | category | n | " + " | ".join(MEASURES) + " |",
-                "|" + "---|" * (3 + len(MEASURES)),
-            ]
-            for mode in dict.fromkeys(result.mode for result in self.results):
-                categories = sorted({r.question.category for r in self.results if r.dataset == dataset})
-                lines += [self._line(dataset, mode, category) for category in (None, *categories)]
-            lines.append("")
-        return "\n".join(lines)
-
-    def _line(self, dataset: str, mode: str, category: str | None) -> str:
-        means = self.of(dataset, mode, category)
-        cells = [f"{100 * means[name]:.1f}" for name in MEASURES]
-        return f"| {mode} | {category or 'all'} | {means['n']} | " + " | ".join(cells) + " |"
+    kept: tuple[Kept, ...] = ()
+    times: tuple[tuple[str, float], ...] = ()
 
 
-def run(folder: Path, *, embedder: Embedder | None, remembered: Path | None = None) -> Report:
-    """The report over the sets under `folder` (`locomo`, `beam`), with the embedder and without it.
+def run(folder: Path, *, embedder: Embedder | None, remembered: Path | None = None, plan: Plan | None = None) -> Report:
+    """The report over the sets under `folder`, with the embedder and without it.
 
     With `remembered`, vectors are kept in that folder from run to run. Raises NotFound where no set is found.
     """
+    plan = plan or Plan()
     if embedder is not None and remembered is not None:
         embedder = Remembering(embedder, remembered)
-    results: list[Result] = []
-    for dataset, read in SETS.items():
-        for conversation in read(folder / dataset):
-            results += answers(dataset, conversation, embedder)
-    if not results:
+    return put_together(measure(name, conversation, embedder, plan) for name, conversation in found(folder, plan))
+
+
+def parts(folder: Path, plan: Plan, embedder: Callable[[], Embedder | None], jobs: int) -> Generator[Part]:
+    """What each conversation gives, measured in so many processes at a time; `embedder` opens one in each of them."""
+    waiting = found(folder, plan)
+    if jobs == 1:
+        opened = embedder()
+        yield from (measure(name, conversation, opened, plan) for name, conversation in waiting)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        running: set[Future[Part]] = set()
+        for name, conversation in waiting:
+            running.add(pool.submit(_measured, name, conversation, embedder, plan))
+            while len(running) > jobs:  # a few at a time: not all conversations are in memory together
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (one.result() for one in done)
+        yield from (one.result() for one in as_completed(running))
+
+
+def _measured(name: str, conversation: Conversation, embedder: Callable[[], Embedder | None], plan: Plan) -> Part:
+    return measure(name, conversation, embedder(), plan)
+
+
+def found(folder: Path, plan: Plan) -> Generator[tuple[str, Conversation]]:
+    """The conversations of each set, one at a time. Raises NotFound where there are none, Invalid for a bad file."""
+    some = False
+    for name in plan.sets:
+        for conversation in SETS[name](folder / name):
+            some = True
+            yield name, conversation
+    if not some:
         raise NotFound(
-            f"there are no conversations under {str(folder)!r}; give a folder that holds {' or '.join(SETS)}"
+            f"there are no conversations under {str(folder)!r}; give a folder that holds {' or '.join(plan.sets)}"
         )
-    return Report(tuple(results))
 
 
-def logged(store: Store, scope: Scope, conversation: Conversation, embedder: Embedder | None) -> None:
-    """The conversation is in the store, indexed and embedded."""
-    log = open_log(store, _LIMITS)
-    for session, drafts in conversation.sessions.items():
-        append(log, scope, Append(session, tuple(drafts)), _LIMITS)
-    derivations: Derivations = {index.INDEX: index.indexing(None if embedder is None else embedder.name)}
-    if embedder is not None:
-        derivations = {**derivations, index.EMBED: index.embedding(embedder)}
-    Worker(store, derivations, lambda _tenant: Cap()).drain(tuple(derivations), tenant=scope.tenant)
+def put_together(parts: Iterable[Part]) -> Report:
+    """The report over what all conversations gave."""
+    results: list[Result] = []
+    kept: list[Kept] = []
+    taken: dict[str, list[float]] = {}
+    for part in parts:
+        results += part.results
+        kept += part.kept
+        for what, ms in part.times:
+            taken.setdefault(what, []).append(ms)
+    return Report(tuple(results), tuple(kept), taken)
 
 
-def answers(dataset: str, conversation: Conversation, embedder: Embedder | None) -> Iterator[Result]:
-    """All questions of one conversation, asked with the embedder and without it."""
-    scope = Scope(conversation.name)
-    with tempfile.TemporaryDirectory() as folder, Store.open(f"sqlite:///{folder}/eval.db") as store:
-        logged(store, scope, conversation, embedder)
-        for question in conversation.questions:
-            for used in (None,) if embedder is None else (embedder, None):
-                hits = search(store, scope, Query(question.text, k=_ASKED), embedder=used)
-                yield Result(dataset, hits.mode, question, measured(hits.results, question.gold))
+def measure(dataset: str, conversation: Conversation, embedder: Embedder | None, plan: Plan) -> Part:
+    """All questions of one conversation (or `limit` of them), in each mode that there is an embedder for."""
+    questions = _some(conversation.questions, plan.limit)
+    with _laid(conversation, embedder, plan) as carryover:
+        sessions = {
+            session: list(read.every(carryover.engine.store, carryover.scope, DEFAULT, session, len(drafts)))
+            for session, drafts in conversation.sessions.items()
+        }
+        told = _told(carryover, sessions, plan)
+        results: list[Result] = []
+        taken: list[tuple[str, float]] = []
+        contexts = [told.static]
+        for mode in plan.modes:
+            if mode == "hybrid" and embedder is None:
+                continue
+            memory = _asked_in(carryover, embedder if mode == "hybrid" else None)
+            for question in questions:
+                answered = ask(memory, question, told, contexts=plan.memory)
+                about = (conversation.name, question.category, question.text)
+                results.append(Result(dataset, mode, *about, answered.values, question.answer, answered.found))
+                contexts.append(answered.markdown)
+            bare = embedder.embedder if isinstance(embedder, Remembering) else embedder
+            timed = _asked_in(carryover, bare if mode == "hybrid" else None)
+            for what, ms in times(timed, questions[: plan.timed], contexts=plan.memory):
+                taken.append((f"{what}, {dataset}, {mode}", ms))
+        if not plan.memory:
+            return Part(tuple(results), times=tuple(taken))
+        kept = _kept(carryover, sessions, questions, contexts)
+        return Part(tuple(results), (replace(kept, dataset=dataset, cluster=conversation.name),), tuple(taken))
 
 
-def measured(hits: Sequence[Hit], gold: frozenset[Place]) -> tuple[float, ...]:
-    """The measures of one answer."""
-    cited = [_cited(hit) for hit in hits]
-    ranked = [place for places in cited for place in places]
-    sized = [(estimate_tokens(hit.text), places) for hit, places in zip(hits, cited, strict=True)]
-    return (
-        *(metrics.recall(ranked, gold, k) for k in (5, 10, 20)),
-        metrics.ndcg(ranked, gold, 10),
-        *(metrics.inside(sized, gold, budget) for budget in (500, 1000, 2000)),
-    )
+@contextmanager
+def _laid(conversation: Conversation, embedder: Embedder | None, plan: Plan) -> Generator[Carryover]:
+    """A memory of its own that holds the conversation, consolidated where the plan says so, indexed and embedded."""
+    with tempfile.TemporaryDirectory(prefix="carryover-eval-") as home:
+        engine = Engine.open(Settings.model_validate({"home": home, "embedder": "none"}), embedder=embedder)
+        engine = replace(engine, limits=replace(engine.limits, index_ms=0))
+        with Carryover(engine, Scope(engine.settings.tenant)) as carryover:
+            for session, drafts in conversation.sessions.items():
+                carryover.append(Append(session, tuple(drafts)))
+                if plan.memory:
+                    carryover.consolidate(session)
+            kinds = [kind for kind in ("index", "embed") if kind in engine.worker.derivations]
+            engine.worker.drain(kinds, tenant=carryover.scope.tenant)
+            yield carryover
 
 
-def _cited(hit: Hit) -> list[Place]:
-    return [(source.session_id, seq) for source in hit.sources for seq in range(source.first, source.last + 1)]
+def _asked_in(carryover: Carryover, embedder: Embedder | None) -> Memory:
+    """The memory as a new session meets it, searched with this embedder or by words alone."""
+    seen = Carryover(replace(carryover.engine, embedder=embedder, models=Models(embedder)), carryover.scope)
+    return Memory(seen.search, lambda asked: seen.context(NEW_SESSION, max_tokens=CONTEXT_TOKENS, query=asked))
+
+
+def _told(carryover: Carryover, sessions: Mapping[str, Sequence[Turn]], plan: Plan) -> Told:
+    texts = {(session, turn.seq): turn.text for session, turns in sessions.items() for turn in turns}
+    if not plan.memory:
+        return Told(texts)
+    static = carryover.context(NEW_SESSION, max_tokens=CONTEXT_TOKENS).markdown
+    return Told(texts, static, by_chance(list(texts.values())))
+
+
+def by_chance(texts: Sequence[str]) -> tuple[str, ...]:
+    """Contexts that are filled with turns picked blindly: the floor under every figure about answers."""
+    draw = random.Random(0)
+    made: list[str] = []
+    for _ in range(_DRAWS):
+        left, picked = CONTEXT_TOKENS, list[str]()
+        for text in draw.sample(texts, len(texts)):
+            left -= estimate_tokens(text)
+            if left < 0:
+                break
+            picked.append(text)
+        made.append("\n".join(picked))
+    return tuple(made)
+
+
+def _kept(
+    carryover: Carryover,
+    sessions: Mapping[str, Sequence[Turn]],
+    questions: Sequence[Question],
+    contexts: Sequence[str],
+) -> Kept:
+    with carryover.engine.store.read(carryover.scope) as tx:
+        newest = [snapshots.latest(tx, DEFAULT, session) for session in sessions]
+    findings = [finding for snapshot in newest if snapshot for finding in snapshot.findings]
+    gold = {place for question in questions for place in question.gold}
+    asked = [turn for session, turns in sessions.items() for turn in turns if (session, turn.seq) in gold]
+    return faithful.kept(sessions, findings, asked, contexts)
+
+
+def _some(questions: Sequence[Question], limit: int | None) -> Sequence[Question]:
+    """All questions, or `limit` of them: always the same ones, of every category."""
+    if limit is None or limit >= len(questions):
+        return questions
+    return sorted(questions, key=lambda question: digest(question.text, question.category))[:limit]
+
+
+def embedder_for(settings: Settings, remembered: Path | None) -> Embedder | None:
+    """The embedder that the settings name; with `remembered`, its vectors are kept in that folder."""
+    embedder = embedder_of(settings)
+    return Remembering(embedder, remembered) if embedder is not None and remembered is not None else embedder
 
 
 class Remembering:
@@ -139,7 +230,7 @@ class Remembering:
 
     def __init__(self, embedder: Embedder, folder: Path) -> None:
         self.name, self.dim = embedder.name, embedder.dim
-        self._embedder = embedder
+        self.embedder = embedder
         self._file = folder / f"{blake2b(embedder.name.encode(), digest_size=8).hexdigest()}.vectors"
         self._known: dict[bytes, Vector] = {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -150,14 +241,15 @@ class Remembering:
         keys = [blake2b(text.encode(), digest_size=16).digest() for text in texts]
         new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._known}
         if new:
-            made = dict(zip(new, self._embedder.embed(list(new.values())), strict=True))
-            self._known |= made
-            with self._file.open("ab") as file:
-                file.writelines(key + array("f", vector).tobytes() for key, vector in made.items())
+            made = dict(zip(new, self.embedder.embed(list(new.values())), strict=True))
+            self._known |= {key: array("f", vector) for key, vector in made.items()}
+            # In one piece: other processes may be adding theirs.
+            with self._file.open("ab", buffering=0) as file:
+                file.write(b"".join(key + array("f", vector).tobytes() for key, vector in made.items()))
         return [self._known[key] for key in keys]
 
     def close(self) -> None:
-        self._embedder.close()
+        self.embedder.close()
 
     def _read(self, data: bytes) -> None:
         step = 16 + 4 * self.dim

@@ -40,7 +40,8 @@ def ticking(
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # upkeep that is still busy is no news
     scheduler: Any = BackgroundScheduler(executors={"default": ThreadPoolExecutor(1)}, timezone="UTC")
     often: dict[str, Any] = {"trigger": "interval", "max_instances": 1, "coalesce": True, "misfire_grace_time": None}
-    scheduler.add_job(upkeep, args=[store, keep_events_ms], seconds=UPKEEP_S, next_run_time=datetime.now(UTC), **often)
+    upkept = [store, keep_events_ms, tuple(worker.derivations.values())]
+    scheduler.add_job(upkeep, args=upkept, seconds=UPKEEP_S, next_run_time=datetime.now(UTC), **often)
     # Idle threads look in turn, so that together they look as often as one would.
     threads = [
         threading.Thread(target=worker.work, args=[tick_s * concurrency], name=f"worker-{n}", daemon=True)

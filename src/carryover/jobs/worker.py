@@ -54,6 +54,11 @@ class Worker:
         self._woken = False
         self.hurried = False
 
+    @property
+    def derivations(self) -> Derivations:
+        """What it runs, by kind."""
+        return self._derivations
+
     def drain(self, kinds: Sequence[str] | None = None, *, tenant: str | None = None, most: int | None = None) -> int:
         """Runs what is due (of these kinds, of this tenant) until nothing is, or `most` were run, or `stop`.
 

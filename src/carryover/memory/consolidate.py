@@ -20,8 +20,12 @@ from carryover.core.snapshot import Finding, Snapshot, nothing
 from carryover.core.text import estimate_tokens
 from carryover.core.usage import Usage
 from carryover.jobs.derivation import Derivation
-from carryover.memory.merge import Merged, merge
-from carryover.store import events, queue, sessions, snapshots, turns
+from carryover.memory import evict
+from carryover.memory.choice import Choice, Extractors, choose, settle
+from carryover.memory.merge import MOST_LIVE, bounded, merge
+from carryover.memory.rules import heard
+from carryover.memory.themes import themes
+from carryover.store import events, queue, sessions, snapshots, tiers, turns
 from carryover.store.sessions import Head
 from carryover.store.snapshots import Link
 from carryover.store.store import Store, Tx
@@ -44,29 +48,34 @@ class Work:
     last: Snapshot
     others: tuple[Finding, ...]
     now: int
+    choice: Choice
     ended: frozenset[str] = frozenset()  # live in `last`, and ended by another session since
 
     @property
     def live(self) -> tuple[Finding, ...]:
-        return (*self.others, *(f for f in self.last.findings if f.live and f.id not in self.ended))
+        return _live(self.last, self.others, self.ended)
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The next snapshot, and which findings of other sessions it closes."""
+    """The next snapshot, which findings elsewhere it closes, and which it has no room for."""
 
     snapshot: Snapshot
     links: tuple[Link, ...]
+    left: tuple[Finding, ...] = ()
 
 
-def consolidation(extractor: Extractor) -> Derivation[Work, Made | None]:
-    """The job that keeps memory up with the log. What an extractor raises goes through: the job is tried again."""
+def consolidation(known: Extractors, most_live: int = MOST_LIVE) -> Derivation[Work, Made | None]:
+    """The job that keeps memory up with the log. What an extractor raises goes through: the job is tried again.
+
+    A snapshot holds at most `most_live` live findings; those that leave it are told by the gists of their months.
+    """
     return Derivation(
         kind=KIND,
-        load=_load,
-        think=partial(_think, extractor),
-        save=_save,
-        estimate=partial(_estimate, extractor),
+        load=partial(_load, known),
+        think=partial(_think, most_live),
+        save=partial(_save, known),
+        estimate=_estimate,
     )
 
 
@@ -85,16 +94,21 @@ def ask(store: Store, scope: Scope, agent_id: str, session_id: str) -> Session:
         return sessions.shown(head, tx.now)
 
 
-def _load(tx: Tx, job: Job) -> Work | None:
+def _load(known: Extractors, tx: Tx, job: Job) -> Work | None:
     head = sessions.find(tx, [(job.agent_id, job.session_id)]).get((job.agent_id, job.session_id))
     if head is None:
         return None
+    choice = choose(tx, known)
     if _in_conversation(head, tx.now):
-        return Work(head, (), nothing(head.agent, head.session), (), tx.now)
+        return Work(head, (), nothing(head.agent, head.session), (), tx.now, choice)
     last = snapshots.latest(tx, head.agent, head.session) or nothing(head.agent, head.session)
     new = _since(tx, head, last.through)
     ended = snapshots.ended_elsewhere(tx, [f.id for f in last.findings if f.live])
-    return Work(head, new, last, _others(tx, head), tx.now, ended) if new else None
+    return Work(head, new, last, others_of(tx, head), tx.now, choice, ended) if new else None
+
+
+def _live(last: Snapshot, others: Sequence[Finding], ended: frozenset[str]) -> tuple[Finding, ...]:
+    return (*others, *(f for f in last.findings if f.live and f.id not in ended))
 
 
 def _in_conversation(head: Head, now: int) -> bool:
@@ -114,64 +128,97 @@ def _since(tx: Tx, head: Head, through: int) -> tuple[Turn, ...]:
     return tuple(found)
 
 
-def _others(tx: Tx, head: Head) -> tuple[Finding, ...]:
-    """Live findings of the same user's other sessions; where none is named, of the agent's that name none."""
+def others_of(tx: Tx, head: Head) -> tuple[Finding, ...]:
+    """Live findings of the same user's other sessions (where none is named, of the agent's that name none), and those
+    of any session that gists tell.
+    """
     agent = head.agent if head.user is None else None
     newest = snapshots.newest_of(tx, agent=agent, user=head.user, limit=OTHER_SESSIONS + 1)
     keys = [(row[0], row[1]) for row in newest if (row[0], row[1]) != (head.agent, head.session)]
-    return tuple(snapshots.live(tx, keys[:OTHER_SESSIONS])[-OTHER_FINDINGS:])
+    return tuple(snapshots.closable(tx, keys[:OTHER_SESSIONS], agent=agent, user=head.user)[-OTHER_FINDINGS:])
 
 
-def _estimate(extractor: Extractor, work: Work) -> Usage:
-    return extractor.estimate(work.turns, work.live) if work.turns else Usage()
+def _estimate(work: Work) -> Usage:
+    return work.choice.extractor.estimate(work.turns, work.live) if work.turns else Usage()
 
 
-def _think(extractor: Extractor, work: Work) -> tuple[Made | None, Usage]:
+def _think(most_live: int, work: Work) -> tuple[Made | None, Usage]:
     if not work.turns:
         return None, Usage()
-    extraction, usage = extractor.extract(work.turns, work.live)
-    merged: Merged = merge(
+    made, usage = follow(
+        work.choice.extractor,
         work.last,
-        work.others,
-        extraction,
         work.turns,
-        now=work.now,
+        others=work.others,
         ended=work.ended,
-        new_id=lambda: new_id("f"),
-    )
-    snapshot = Snapshot(
-        session_id=work.head.session,
-        agent_id=work.head.agent,
-        version=work.last.version + 1,
-        through=work.turns[-1].seq,
-        created_at=work.now,
-        by=extraction.by,
-        summary=_still_true(_summary(work.last.summary, extraction.summary), merged.findings),
-        findings=tuple(merged.findings),
+        now=work.now,
+        most_live=most_live,
     )
     covered = sum(turn.tokens for turn in work.turns)
-    saved = max(covered - (_tokens(snapshot) - _tokens(work.last)), 0)
-    return Made(snapshot, tuple(merged.links)), replace(usage, turns_covered=len(work.turns), tokens_saved=saved)
+    saved = max(covered - (_tokens(made.snapshot) - _tokens(work.last)), 0)
+    return made, replace(usage, turns_covered=len(work.turns), tokens_saved=saved)
 
 
-def _save(tx: Tx, job: Job, work: Work, made: Made | None) -> None:
+def follow(
+    extractor: Extractor,
+    last: Snapshot,
+    turns: Sequence[Turn],
+    *,
+    now: int,
+    others: Sequence[Finding] = (),
+    ended: frozenset[str] = frozenset(),
+    most_live: int = MOST_LIVE,
+) -> tuple[Made, Usage]:
+    """The snapshot that follows `last`, once the extractor has read these turns."""
+    extraction, usage = extractor.extract(turns, _live(last, others, ended))
+    merged = merge(last, others, extraction, turns, now=now, ended=ended, new_id=lambda: new_id("f"))
+    kept, left = bounded(merged.findings, most_live)
+    snapshot = Snapshot(
+        session_id=last.session_id,
+        agent_id=last.agent_id,
+        version=last.version + 1,
+        through=turns[-1].seq,
+        created_at=now,
+        by=extraction.by,
+        summary=_still_true(_summary(last.summary, extraction.summary), kept),
+        findings=kept,
+        extractor=extractor.id,
+        themes=themes(last.themes, heard(turns)),
+    )
+    return Made(snapshot, merged.links, left), usage
+
+
+def _save(known: Extractors, tx: Tx, job: Job, work: Work, made: Made | None) -> None:
     # Erasing a session takes its jobs too: then the lease was lost before this, and nothing is saved.
     # Not locked: an append holds its session while it waits for this job's row.
     head = sessions.get(tx, job.agent_id, job.session_id, lock=False)
     if made is not None:
-        snapshot = replace(made.snapshot, created_at=tx.now)
-        snapshots.add(tx, snapshot, user=head.user, links_made=made.links)
+        snapshot = keep(tx, head, made, work.others)
         detail = {
             "version": snapshot.version,
             "through": snapshot.through,
             "findings": len(snapshot.findings),
             "by": snapshot.by,
         }
-        queue.arm(tx, [("index", job.subject, tx.now)], push=False)
         events.add(tx, [(KIND, head.agent, head.session, head.user, detail)])
     if made is None or made.snapshot.through < work.head.version:
         due = head.active_until if _in_conversation(head, tx.now) else tx.now
         queue.arm(tx, [(KIND, job.subject, due)])
+    if made is not None:
+        settle(tx, known, work.choice)
+
+
+def keep(tx: Tx, head: Head, made: Made, others: Sequence[Finding] = ()) -> Snapshot:
+    """The snapshot is the session's newest; what is told, found and checked of the session will follow it."""
+    snapshot = replace(made.snapshot, created_at=tx.now)
+    snapshots.add(tx, snapshot, user=head.user, links_made=made.links, left=made.left)
+    closed = {link.finding_id for link in made.links}
+    tiers.retell(tx, {(f.agent_id, f.session_id) for f in others if f.id in closed})
+    evict.summarise(tx, made.left, user=head.user)
+    evict.arm(tx, head.agent, head.user)
+    subject = subject_of(head.agent, head.session)
+    queue.arm(tx, [("index", subject, tx.now), ("verify", subject, tx.now)], push=False)
+    return snapshot
 
 
 def _tokens(snapshot: Snapshot) -> int:

@@ -41,6 +41,12 @@ def valid_from(sentence: str, said_at: int) -> int | None:
     return at if at is not None and at <= said_at else None
 
 
+def named(text: str, said_at: int) -> frozenset[int]:
+    """UTC milliseconds of every day that `text` names, exact or relative to when it was said."""
+    days = (_resolve(found, said_at) for found in _PAST.finditer(text))
+    return frozenset(day for day in days if day is not None)
+
+
 def _resolve(found: re.Match[str], said_at: int) -> int | None:
     try:
         said = datetime.fromtimestamp(said_at // 1000, UTC).date()

@@ -27,6 +27,11 @@ LEAST_ROOM = 500
 COVERAGE_FLOOR = 5  # so few details without a finding are not worth another call
 
 
+def named(model: str, prompt: str = prompts.NEWEST) -> str:
+    """The id of the extractor that asks this model with the prompt of this version."""
+    return f"{model}@{prompt}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Room:
     """How many tokens of each kind one call holds."""
@@ -50,9 +55,11 @@ class _Taken:
 class ModelExtractor:
     """An extractor (core.ports.Extractor) over one model; a session that its window cannot hold is read in parts."""
 
-    def __init__(self, llm: LLM) -> None:
+    def __init__(self, llm: LLM, prompt: str = prompts.NEWEST) -> None:
         self.name = llm.name
+        self.id = named(llm.name, prompt)
         self._llm = llm
+        self._head = prompts.HEADS[prompt]
 
     def estimate(self, turns: Sequence[Turn], live: Sequence[Finding]) -> Usage:
         """An upper bound on tokens and money: every call with its longest prompt and answer, retries included.
@@ -126,9 +133,7 @@ class ModelExtractor:
     ) -> Proposals:
         """What one call answered and the turns bear out."""
         try:
-            reply = self._llm.complete(
-                system=prompts.HEAD, prompt=prompt, schema=prompts.SCHEMA, max_tokens=room.answer
-            )
+            reply = self._llm.complete(system=self._head, prompt=prompt, schema=prompts.SCHEMA, max_tokens=room.answer)
         except ProviderError as failure:
             failure.facts["usage"] = taken.usage.plus(failure.facts.get("usage") or Usage())
             raise
@@ -146,7 +151,7 @@ class ModelExtractor:
         """Tokens of a prompt beside its turns and known notes."""
         frame = prompts.extraction((), "", ()) + prompts.coverage({}, "", ())
         schema = canonical_json(prompts.SCHEMA)
-        return sum(map(count_tokens, (prompts.HEAD, schema, frame))) + SUMMARY_CHARS + SLACK_TOKENS
+        return sum(map(count_tokens, (self._head, schema, frame))) + SUMMARY_CHARS + SLACK_TOKENS
 
     def _room(self) -> _Room:
         answer = min(ANSWER_TOKENS, self._llm.window // 4)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from carryover.core.session import Turn
 from carryover.core.snapshot import Finding, Found
 from carryover.memory.sentences import MOST_CHARS
-from carryover.memory.words import MONTH, STOP, WEEKDAY
+from carryover.memory.speech import LONGEST_NAME
+from carryover.memory.words import MONTH, STOP, WEEKDAY, stem, words
 
 _DATES = "|".join(
     sorted((name for name in (*MONTH, *WEEKDAY) if len(name) > 3 and name != "march"), key=len, reverse=True)
@@ -90,8 +91,16 @@ def unsupported(text: str, turns: Sequence[Turn]) -> frozenset[str]:
     wanted = atoms(text)
     if not wanted:
         return wanted
-    spoken = "\n".join(part for turn in turns for part in (_bare(turn.text), turn.name or "", turn.role)).lower()
-    return wanted - carried(wanted, spoken)
+    missing = wanted - carried(wanted, "\n".join(part for turn in turns for part in _spoken(turn)).lower())
+    return missing.difference(*(atoms(turn.text) for turn in turns)) if missing else missing
+
+
+def strays(text: str, turns: Sequence[Turn]) -> frozenset[str]:
+    """Words of `text`, but numbers, that neither the turns nor the names of their speakers have, in whatever form."""
+    spoken = "\n".join(part for turn in turns for part in _spoken(turn)).lower()
+    stems = {stem(word) for word in words(spoken)}
+    named = (word for word in words(text) if not word[0].isdigit())
+    return frozenset(word for word in named if stem(word) not in stems and not _stands(word, spoken))
 
 
 def uncovered(turns: Sequence[Turn], findings: Sequence[Found | Finding]) -> dict[int, frozenset[str]]:
@@ -112,9 +121,23 @@ def uncovered(turns: Sequence[Turn], findings: Sequence[Found | Finding]) -> dic
 
 
 def carried(wanted: frozenset[str], lowered: str) -> frozenset[str]:
-    """Those atoms that stand in a text in lower case, as whole words or numbers."""
-    numbers = {_plain_number(number) for number in _NUMBER.findall(lowered)}
-    return frozenset(atom for atom in wanted if atom in numbers or _stands(atom, lowered))
+    """Those atoms that stand in a text in lower case, as whole words or numbers: 2.9 carries neither 2 nor 9."""
+    numbers = {reading for number in _NUMBER.findall(lowered) for reading in _readings(number)}
+    return frozenset(
+        atom for atom in wanted if (atom in numbers if _NUMBER.fullmatch(atom) else _stands(atom, lowered))
+    )
+
+
+def _readings(number: str) -> Iterator[str]:
+    """A number as it may be named: whole, the parts of a date, a time, a range or a list, a version's beginnings."""
+    yield _plain_number(number)
+    for part in re.split("[:/-]", number):
+        yield _plain_number(part)
+        if _plain_number(part) == part and "," in part:
+            yield from part.split(",")
+        steps = part.split(".")
+        if len(steps) > 2:
+            yield from (".".join(steps[:n]) for n in range(1, len(steps)))
 
 
 def _stands(atom: str, lowered: str) -> bool:
@@ -125,6 +148,12 @@ def _stands(atom: str, lowered: str) -> bool:
             return True
         at = lowered.find(atom, at + 1)
     return False
+
+
+def _spoken(turn: Turn) -> tuple[str, ...]:
+    """What the turn says, and who speaks: by name, also as a statement cuts it, and by role."""
+    name = turn.name or ""
+    return _bare(turn.text), name, name[:LONGEST_NAME], turn.role
 
 
 def _bare(text: str) -> str:

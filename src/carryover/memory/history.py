@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 from carryover.core.errors import Invalid, NotFound
+from carryover.core.ids import check_id
 from carryover.core.scope import Scope
-from carryover.core.session import Source
-from carryover.core.snapshot import Change, Diff, Finding, FindingDetail, Snapshot
-from carryover.store import sessions
+from carryover.core.session import Source, Turn
+from carryover.core.snapshot import Change, Cited, Diff, Finding, FindingDetail, Snapshot
+from carryover.memory import ground
+from carryover.memory.merge import said_in
+from carryover.store import sessions, traces, turns, verdicts
 from carryover.store import snapshots as kept
 from carryover.store.store import Store, Tx
 
 PAGE = 1000  # the most that one list answers
+SHORTEST = 6  # characters that name a finding by the beginning of its id
+LONGEST_CHAIN = 100  # findings
+AROUND = 160  # characters that are shown on each side of a quote
+MOST_TURNS = 2_000  # of one source that are looked through
+PAGE_TURNS = 50
+
+_QUOTED = re.compile(r'turn \d+: (?:\w+, )?"?(.+?)(?: …)?"?(?: \(.*\))?$')
 
 
 def snapshots(
@@ -50,20 +62,114 @@ def diff(store: Store, scope: Scope, agent_id: str, session_id: str, a: int, b: 
 
 
 def finding(store: Store, scope: Scope, id: str) -> FindingDetail:
-    """The finding as it is known now, what it replaced and what replaced it, and why. Raises NotFound."""
+    """The finding as it is known now, in the turns that say it, what it replaced and what replaced it, and why.
+
+    The beginning of an id will do where no other finding's begins so. Raises NotFound, or Invalid where one does.
+    """
     scope.require("read")
     with store.read(scope) as tx:
-        known = kept.finding(tx, id)
-        # What replaced it, or was replaced, is of the same user; it may be of an agent outside this scope.
-        wide = tx.within(Scope(tx.tenant))
-        earlier = tuple(f for f in kept.replaced_by(wide, id) if scope.agent in (None, f.agent_id))
-        later = _later(wide, known)
-        if later is not None and scope.agent not in (None, later.agent_id):
-            later, known = (
-                None,
-                replace(known, superseded_by=None, reason="another agent knows better"),
-            )
-    return FindingDetail(known, earlier, later, _why(known, earlier, later))
+        known = _named(tx, id)
+        chain = _chain(tx, known)
+        shown = {f.id: f for f in chain}
+        known = shown[known.id]
+        earlier = tuple(shown[f.id] for f in kept.replaced_by(_wide(tx), known.id) if f.id in shown)
+        later = shown.get(known.superseded_by or "")
+        ended = None if known.live else _ended(tx, known, later)
+        return FindingDetail(
+            known,
+            earlier,
+            later,
+            _why(known, earlier, later, ended),
+            cited=tuple(_cited(tx, known.agent_id, source) for source in known.sources),
+            ended=ended,
+            chain=chain,
+            verdict=verdicts.of(tx, [known.id]).get(known.id),
+        )
+
+
+def _named(tx: Tx, id: str) -> Finding:
+    try:
+        return kept.finding(tx, check_id(id, "finding"))
+    except Invalid as cause:
+        raise NotFound(cause.message) from cause
+    except NotFound:
+        meant = traces.beginning(tx, id, 2) if len(id) >= SHORTEST else []
+        if not meant:
+            raise
+    if len(meant) > 1:
+        raise Invalid(f"finding {id!r} could be {meant[0]!r} or {meant[1]!r}, or more; give more of the id", field="id")
+    return kept.finding(tx, meant[0])
+
+
+def _wide(tx: Tx) -> Tx:
+    """All of the tenant: what replaced a finding, or was replaced, may be of an agent outside the scope."""
+    return tx.within(Scope(tx.tenant))
+
+
+def _chain(tx: Tx, known: Finding) -> tuple[Finding, ...]:
+    """All findings that lead to this one or follow from it, as far as the scope may see them, oldest first."""
+    wide = _wide(tx)
+    found = {known.id: known}
+    waiting = [known]
+    while waiting and len(found) < LONGEST_CHAIN:
+        one = waiting.pop()
+        later = _later(wide, one)
+        for near in (*kept.replaced_by(wide, one.id), *(() if later is None else (later,))):
+            if near.id not in found:
+                found[near.id] = near
+                waiting.append(near)
+    shown = {id: one for id, one in found.items() if id == known.id or _may_see(tx, id)}
+    hidden = found.keys() - shown.keys()
+    told = (
+        replace(one, superseded_by=None, reason="another agent knows better") if one.superseded_by in hidden else one
+        for one in shown.values()
+    )
+    return tuple(sorted(told, key=lambda f: (f.learned_at, f.id)))
+
+
+def _may_see(tx: Tx, id: str) -> bool:
+    try:
+        kept.finding(tx, id)
+    except NotFound:
+        return False
+    return True
+
+
+def _cited(tx: Tx, agent: str, source: Source) -> Cited:
+    """The source in the turn that says it, with what stands around it there."""
+    for turn in _readable(tx, agent, source):
+        text = turn.text
+        at = text.find(source.quote)
+        if at >= 0:
+            before, after = text[max(0, at - AROUND) : at], text[at + len(source.quote) :][:AROUND]
+            return Cited(source, turn.seq, turn.role, turn.name, turn.created_at, before, after)
+    return Cited(source)
+
+
+def _readable(tx: Tx, agent: str, source: Source) -> Iterator[Turn]:
+    """The turns of a source that there are to read in the scope."""
+    head = sessions.find(tx, [(agent, source.session_id)]).get((agent, source.session_id))
+    if head is None or not tx.scope.admits(agent, head.user):
+        return
+    first = max(source.first, 1)
+    last = min(source.last, head.version, first + MOST_TURNS - 1)
+    for start in range(first, last + 1, PAGE_TURNS):
+        yield from turns.between(tx, agent, source.session_id, start, min(start + PAGE_TURNS - 1, last))
+
+
+def _ended(tx: Tx, known: Finding, later: Finding | None) -> Cited | None:
+    """The turn that closed the finding; None where it is not recorded, or outside the scope."""
+    reason = known.reason or ""
+    seq = said_in(reason)
+    if later is not None:
+        telling = (source for source in later.sources if source.first <= (seq or 0) <= source.last)
+        return _cited(tx, later.agent_id, next(telling, later.sources[0]))
+    agent, session = traces.closed_in(tx, known.id) or (known.agent_id, known.session_id)
+    for turn in _readable(tx, agent, Source(session, seq, seq)) if seq else ():
+        told = _QUOTED.search(reason)
+        quote = ground.verbatim(told[1], [turn], turn.seq, turn.seq) if told else None
+        return _cited(tx, agent, Source(session, turn.seq, turn.seq, quote or ""))
+    return None
 
 
 def _snapshot(tx: Tx, agent_id: str, session_id: str, version: int | None) -> Snapshot:
@@ -104,7 +210,7 @@ def _says(source: Source) -> str:
     return f'{turn} of {source.session_id!r} says "{source.quote}"'
 
 
-def _why(known: Finding, earlier: tuple[Finding, ...], later: Finding | None) -> str:
+def _why(known: Finding, earlier: tuple[Finding, ...], later: Finding | None, ended: Cited | None) -> str:
     """One sentence a person can check against the log."""
     said = f"{known.kind.capitalize()} known because {_says(known.sources[0])}"
     if earlier:
@@ -113,4 +219,6 @@ def _why(known: Finding, earlier: tuple[Finding, ...], later: Finding | None) ->
         return f"{said}; nothing since has closed it."
     if later is not None:
         return f"{said}; superseded because {_says(later.sources[0])}."
+    if ended is not None and ended.source.quote:
+        return f"{said}; {known.status} because {_says(ended.source)}."
     return f"{said}; {known.status} because {known.reason or 'its session says so'}."

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from carryover.core.snapshot import FindingKind, Found
-from carryover.memory import cues
+from carryover.memory import claims, cues, wants
 from carryover.memory.dates import valid_from
 from carryover.memory.ground import atoms
 from carryover.memory.sentences import Sentence
-from carryover.memory.speech import Spoken, alone, statement
+from carryover.memory.speech import Spoken, alone, points_back, statement
 from carryover.memory.subject import subject_of
-from carryover.memory.words import content
+from carryover.memory.words import content, is_english
 
-FACT_FROM = 2.0  # what a statement must weigh to be kept as a fact
+FACT_FROM = 1.8  # what a statement with a number, a day or a name must weigh to be kept as a fact
+BARE_FACT_FROM = 2.0  # and one without
 LONGEST_SENTENCE = 1_200  # characters; a longer one is no speech
 DOCUMENT_FROM = 24  # more sentences than that are a pasted text, not speech
 
@@ -38,8 +39,9 @@ _SUBORDINATE = re.compile(
 _DIGIT = re.compile(r"\d")
 _PLACE = re.compile(r"(?:^|\s)`?~?/\w[\w.-]*/|https?://")
 _TWO_IN_ONE = re.compile(
-    r"(?:[,;]|\s[—–-])?\s(?:and|but|so)\s"
-    r"(?=(?:also\s)?(?:i|we)(?:['’]ll|\s(?:also\s|still\s)?(?:need|have|must|will|prefer)|['’]re going)\b)",
+    r"(?:(?:[,;]|\s[—–-])?\s(?:and|but|so)\s|,\s)"
+    r"(?=(?-i:[A-Z])\w+ (?:will |(?-i:[a-z]+s) )|(?:also\s)?(?:i|we)(?:['’]ll|\s(?:also\s|still\s)?(?:need"
+    r"|have to|must|will|prefer)|['’]re going)\b)",
     re.IGNORECASE,
 )
 _VAGUE = re.compile(r"\b(?:it|that|this|them)(?: out| in)?(?: sometime| too| soon)?[!.\s]*$", re.IGNORECASE)
@@ -65,14 +67,53 @@ _CHOSE = re.compile(
 )
 _LEFT_OPEN = re.compile(
     r"\b(?:still needs? to be|we still need to|remaining (?:work|tasks?|items?|steps?):"
-    r"|not yet (?:implemented|done|fixed|tested)|todo:|still pending)",
+    r"|not yet (?:implemented|done|fixed|tested)|todo:|still pending|what(?:['’]s| is) (?:still )?(?:left"
+    r"|missing|open):)",
     re.IGNORECASE,
 )
 _WHEN = re.compile(
     r"\b(?:yesterday|today|tonight|tomorrow|ago|last (?:\w+)|next (?:\w+)|since|recently"
-    r"|this (?:week|month|year|summer|weekend))\b",
+    r"|this (?:week|month|year|summer|weekend|morning)|(?:mon|tues|wednes|thurs|fri|satur|sun)days?"
+    r"|(?:at|on|until|by) \d|(?:in|until|since|by|of|from|this|next|last|before) may|january|february|march"
+    r"|april|june|july|august|september|october|november|december)\b",
     re.IGNORECASE,
 )
+_WHO_DOES = re.compile(
+    r"^(?:(?:and|then|so|ok),? )*(?P<who>[A-Z][\w’'-]{1,20})(?:(?P<told>,? (?:please|pls) \w|, \w)"
+    r"|(?P<will> (?:will|is going to) (?!be\b|have\b|never\b|love\b|like\b)\w)| (?P<does>[a-z]{2,15}s)\b \w)"
+)
+_STATIVE = re.compile(
+    r"(?:is|was|has|likes?|loves?|hates?|prefers?|lives?|works?|wants?|needs?|knows?|thinks?|says?|owns?|seems?|looks?"
+    r"|feels?|uses?|means?|plays?|speaks?|goes|knows|gets|keeps|eats|drinks|sleeps|always|does(?=n))$",
+    re.IGNORECASE,
+)
+_ABOUT_ONE = re.compile(r"^(?:the|my|our|(?-i:[A-Z])[\w’'.]+|mum|mom|dad) ", re.IGNORECASE)
+_CONCRETE = re.compile(
+    r"^(?:i|we) (?:also |mostly |now |still )?(?:use|own|run|live|work|study|teach|drive|sell|rent|grow"
+    r"|have (?:an?|two|three|\d))\b",
+    re.IGNORECASE,
+)
+# What only softens a statement: a condition that is none, and "just so you know".
+_POLITE = re.compile(
+    r"(?<=.{12})[,;]?\s(?:just )?(?:so (?:that )?you know|in case (?:you|it|that|anyone)\b.*|if you (?:need|want"
+    r"|care|like|must)\b.*"
+    r"|for what it['’]s worth|if that helps|if it helps)[.!]*$",
+    re.IGNORECASE,
+)
+_NAMED_SUBJECT = re.compile(
+    r"(?!(?:I|We|You|It|This|That|There|The|What|They|He|She|And|But|So|If|Then|Also|These|Those|Let|Here|Not|No"
+    r"|Some|Many"
+    r"|Most|All|Each|Every|Everything|Nothing|Anything)\b|\w+ing\b)[A-Z][\w-]+(?: [A-Z][\w-]+)?(?:['’]s)? (?:is"
+    r"|has|was|had|works|lives"
+    r"|wants|needs|can['’]t|doesn['’]t|isn['’]t|prefers|likes|loves|hates|moved|left|runs|uses|owns|leads|got)\b"
+)
+_POSSESSED = re.compile(r"^(?:my|our) \w+ \w", re.IGNORECASE)
+_SHOULD = re.compile(r"\b(?:should|could|would|might|apparently|will)\b|['’]ll\b", re.IGNORECASE)
+_UNKNOWN = re.compile(
+    r"\b(?:don['’]t know|not sure|no idea|can['’]t tell|not decided|unclear|to be seen)\b", re.IGNORECASE
+)
+_PLEASE = re.compile(r"\b(?:please|pls)\b", re.IGNORECASE)
+_YOU = re.compile(r"\b(?:you|your|yours)\b", re.IGNORECASE)
 _UNSURE = re.compile(r"\b(?:maybe|perhaps|might|wonder(?:ing)?|possibly|if only|what if)\b", re.IGNORECASE)
 _NO_OBJECT = re.compile(
     r"^(?:always|never|i (?:would |really )?(?:prefer|like|love|hate|want)"
@@ -91,7 +132,7 @@ class Verdict:
 def findings(one: Spoken) -> list[Found]:
     """What the sentences of one turn state, each for itself."""
     result: list[Found] = []
-    before = ""
+    before, since = one.before, one.before_seq
     for sentence in _read(one):
         if len(sentence.text) > LONGEST_SENTENCE:
             continue
@@ -99,17 +140,21 @@ def findings(one: Spoken) -> list[Found]:
         asked = "?" in sentence.text[-3:] and ("?" in whole[-3:] or _ASKS.match(whole) is not None)
         for said in (whole,) if asked else _parts(whole):
             verdict = _verdict(said, sentence, one, asked)
-            text = alone(said, before, one) if verdict else None
-            if verdict and text:
-                result.append(found(verdict, text, said, sentence.quote, one))
-        before = "" if asked else whole
+            full = since > 0 and len(content(said)) >= 3 and bool(atoms(said))  # the one before is of an earlier turn
+            bare = since > 0 and not atoms(said)  # and says too little to be worth that
+            text = alone(said, "" if bare else before, one, full=full) if verdict else None
+            if verdict and text and is_english(said[: cues.LONGEST]):
+                made = found(verdict, text, said, sentence.quote, one)
+                leans = since and before and before in text
+                result.append(replace(made, first=since) if leans else made)
+        before, since = ("" if asked else whole), 0
     return result
 
 
 def _parts(said: str) -> list[str]:
     """Two statements in one sentence ("I have to ... and I need to ..."), apart."""
     parts = _TWO_IN_ONE.split(said)
-    return parts if all(part.count(" ") > 2 for part in parts) else [said]
+    return parts if all(part.count(" ") > 1 and not _VAGUE.search(part) for part in parts) else [said]
 
 
 def _read(one: Spoken) -> Sequence[Sentence]:
@@ -144,9 +189,10 @@ def salience(verdict: Verdict, text: str, one: Spoken) -> float:
 
 
 def _verdict(said: str, sentence: Sentence, one: Spoken, asked: bool) -> Verdict | None:
-    shown = cues.unquoted(said[: cues.LONGEST])
+    shown = _POLITE.sub("", cues.unquoted(said[: cues.LONGEST]))
     if (
         len(said) < 6
+        or sentence.quoted
         or cues.SARCASM.search(shown)
         or (shown.startswith(('"', "“", "‘")) and shown.endswith(('"', "”", "’")))
     ):
@@ -156,14 +202,21 @@ def _verdict(said: str, sentence: Sentence, one: Spoken, asked: bool) -> Verdict
     if not one.person:
         return None if asked else _of_agent(said, shown, sentence)
     if asked:
-        return Verdict("task", 0.5) if cues.REQUEST.search(shown) and cues.DEADLINE.search(shown) else None
+        return _asked(shown, one)
     return (
         _listed(said, sentence)
         or _pinned(said, shown, one)
         or _settled(shown, sentence)
-        or _task(shown)
+        or _task(shown, one)
         or _fact(said, shown, sentence)
     )
+
+
+def _asked(shown: str, one: Spoken) -> Verdict | None:
+    """A question that is none: a request with a date, or for how the user wants to be served."""
+    if not one.turn.name and wants.PINNED.search(shown) and wants.REQUEST.search(shown):
+        return Verdict("fact", 0.8, pinned=True)
+    return Verdict("task", 0.5) if wants.REQUEST.search(shown) and wants.DEADLINE.search(shown) else None
 
 
 def _listed(said: str, sentence: Sentence) -> Verdict | None:
@@ -174,13 +227,13 @@ def _listed(said: str, sentence: Sentence) -> Verdict | None:
 
 
 def _pinned(said: str, shown: str, one: Spoken) -> Verdict | None:
-    if not cues.PINNED.search(shown) or _UNSURE.search(shown) or _NO_OBJECT.match(shown) or len(content(said)) < 1:
+    if not wants.PINNED.search(shown) or _UNSURE.search(shown) or _NO_OBJECT.match(shown) or len(content(said)) < 1:
         return None
     return Verdict("fact", 0.8, pinned=one.turn.role == "user")
 
 
 def _settled(shown: str, sentence: Sentence) -> Verdict | None:
-    if cues.HYPOTHETICAL.search(shown):
+    if cues.HYPOTHETICAL.search(shown) or claims.FEELING.search(shown):
         return None
     if cues.DECISION.search(shown):
         return None if cues.REPORTED.search(shown) else Verdict("decision", 0.8)
@@ -188,35 +241,63 @@ def _settled(shown: str, sentence: Sentence) -> Verdict | None:
     return Verdict("decision", 0.4) if ordered else None
 
 
-def _task(shown: str) -> Verdict | None:
-    if cues.HYPOTHETICAL.search(shown) or len(content(shown)) < 2:
+def _task(shown: str, one: Spoken) -> Verdict | None:
+    if len(content(shown)) < 2 or cues.HYPOTHETICAL.search(shown) or claims.FEELING.search(shown):
         return None
-    due = cues.DEADLINE.search(shown) is not None
-    need = cues.TASK.search(shown)
+    due = wants.DEADLINE.search(shown) is not None
+    if _assigned(shown, one):
+        return Verdict("task", 0.6)
+    need = wants.TASK.search(shown)
     if need and not _SUBORDINATE.search(shown[: need.start()]) and not _VAGUE.search(shown):
         return Verdict("task", 0.9 if due else 0.6) if not cues.REPORTED.search(shown) else None
-    if cues.PROMISE.search(shown) and (due or cues.DEFERRED.search(shown)):
+    if wants.PROMISE.search(shown) and (due or wants.DEFERRED.search(shown)):
         return Verdict("task", 0.6 if due else 0.4) if not cues.REPORTED.search(shown) else None
-    return Verdict("task", 0.6) if due and cues.REQUEST.search(shown) else None
+    return Verdict("task", 0.6) if due and wants.REQUEST.search(shown) else None
+
+
+def _assigned(shown: str, one: Spoken) -> bool:
+    """Whether one of those who speak is said to do something ("Tess does badges", "Kurt, order 40 boxes please")."""
+    if not one.among:
+        return False
+    match = _WHO_DOES.match(shown)
+    if not match or match["who"].lower() not in one.among:
+        return False
+    told = match["told"] is not None and (
+        cues.IMPERATIVE.match(shown[match.end("who") + 2 :]) is not None or "please" in shown
+    )
+    return told or match["will"] is not None or (match["does"] is not None and not _STATIVE.match(match["does"]))
 
 
 def _fact(said: str, shown: str, sentence: Sentence) -> Verdict | None:
-    marked, own = cues.FACT_MARK.search(shown), cues.OWN.search(shown)
-    myself, state = cues.SELF.search(shown), cues.STATE.search(shown)
+    marked, own = claims.FACT_MARK.search(shown), claims.OWN.search(shown)
+    myself, state = claims.SELF.search(shown), claims.STATE.search(shown) or claims.ANY.search(shown)
+    own = own or (state and _POSSESSED.match(shown))
     if not (marked or own or myself or state):
         return None
+    details, when, digit = atoms(said), _WHEN.search(shown) is not None, _DIGIT.search(said) is not None
+    if points_back(said) and not (digit or when or details):
+        return None
     weight = max(2.0 if marked or own else 0.0, 1.6 if myself else 0.0, 1.0 if state else 0.0)
-    weight += min(len(atoms(said)), 3) * 0.6 + (0.4 if _WHEN.search(shown) else 0.0)
+    named = _NAMED_SUBJECT.match(said) is not None
+    weight += min(len(details), 3) * 0.6 + (0.4 if when else 0.0)
     weight += min(len(content(said)) - 3, 4) * 0.2 + (
         0.8 if state and (_PLACE.search(said) or subject_of(said, "fact", "user")) else 0.0
     )
-    weight += 0.3 if _DIGIT.search(said) else 0.0
+    weight += 0.3 if digit else 0.0
+    weight += 0.3 if named else 0.0
+    weight += 0.4 if _ABOUT_ONE.search(shown) or _CONCRETE.search(shown) else 0.0
     weight -= 2.0 if cues.CHATTER.search(shown) else 0.0
-    weight -= 1.5 if cues.HYPOTHETICAL.search(shown) else 0.0
+    weight -= 0.8 if claims.OPINION.search(shown) or claims.FEELING.search(shown) else 0.0
+    weight -= 0.8 if cues.REPORTED.search(shown) and _SHOULD.search(shown) else 0.0
+    weight -= 0.6 if shown.endswith("!") else 0.0
+    weight -= 0.7 if _YOU.search(shown) else 0.0
+    weight -= 2.0 if cues.HYPOTHETICAL.search(shown) or _UNKNOWN.search(shown) else 0.0
+    weight -= 2.5 if cues.PROPOSAL.search(shown) or _PLEASE.search(shown) else 0.0
     weight -= 0.5 if _IN_TRYING.search(shown) else 0.0
     weight -= 0.5 if (sentence.item or shown.endswith(":")) and not (own or myself) else 0.0
     weight -= 1.5 if cues.IMPERATIVE.search(shown) else 0.0
-    return Verdict("fact", min(1.0, weight / 5)) if weight >= FACT_FROM else None
+    enough = FACT_FROM if digit or when or details or named else BARE_FACT_FROM
+    return Verdict("fact", min(1.0, weight / 5)) if weight >= enough else None
 
 
 def _of_agent(said: str, shown: str, sentence: Sentence) -> Verdict | None:
@@ -225,14 +306,14 @@ def _of_agent(said: str, shown: str, sentence: Sentence) -> Verdict | None:
         return None
     if (
         not sentence.item
-        and cues.PROMISE.search(shown)
-        and (cues.DEADLINE.search(shown) or cues.DEFERRED_AGENT.search(shown))
+        and wants.PROMISE.search(shown)
+        and (wants.DEADLINE.search(shown) or wants.DEFERRED_AGENT.search(shown))
     ):
         return Verdict("task", 0.5)
     if not _NARRATION.search(shown) and _LEFT_OPEN.search(shown) and len(content(shown)) > 2:
         return Verdict("task", 0.3)
     if _CHOSE.search(shown):
         return Verdict("decision", 0.3)
-    if not _NARRATION.search(shown) and (cues.REPORT.search(shown) or cues.YOUR.search(shown)) and atoms(said):
+    if not _NARRATION.search(shown) and (claims.REPORT.search(shown) or claims.YOUR.search(shown)) and atoms(said):
         return Verdict("fact", 0.4)
     return None

@@ -18,18 +18,19 @@ from carryover.memory.speech import normal, shorten
 from carryover.memory.words import content
 from carryover.store.snapshots import Link
 
-MOST_LIVE = 400  # live findings that a session keeps
+MOST_LIVE = 400  # live findings of a snapshot
 MOST_SOURCES = 5  # of one finding; a statement repeated more often than that gains nothing
 
 _FIRST: dict[FindingKind, FindingStatus] = {"decision": "active", "fact": "active", "task": "open"}
 _LAST: dict[FindingKind, FindingStatus] = {"decision": "superseded", "fact": "superseded", "task": "done"}
 _NEGATION = re.compile(r"\b(?:not|never|no|without|stop|avoid|none)\b|n['’]t\b", re.IGNORECASE)
 _LONGEST_REASON = 200
+_SAID_IN = re.compile(r"(?:said again in )?turn (\d{1,15}): ")
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """All live findings of the session and those that ended in this version; `links` end findings of other sessions."""
+    """All live findings of the session and those that ended in this version; `links` end findings kept elsewhere."""
 
     findings: tuple[Finding, ...]
     links: tuple[Link, ...]
@@ -47,9 +48,8 @@ def merge(
 ) -> Merged:
     """The findings of the snapshot that follows `last`, in order of time; the same input gives the same output.
 
-    `others` are live findings of the other sessions that this one may continue: they are never changed, only
-    linked as ended. What ended in `last` leaves; live findings beyond `MOST_LIVE` leave by least salience, standing
-    instructions and open tasks after all others.
+    `others` are live findings that this session may continue and its last snapshot does not hold: they are never
+    changed, only linked as ended. What ended in `last` leaves.
     """
     said = {turn.seq: min(turn.created_at, now) for turn in turns}
     state = _State(last.agent_id, last.session_id, extraction.by, said, now, new_id, ended)
@@ -67,7 +67,19 @@ def merge(
             state.add(n, step)
         else:
             state.close(step)
-    return Merged(_bounded(state.findings.values()), tuple(state.links.values()))
+    return Merged(_ordered(state.findings.values()), tuple(state.links.values()))
+
+
+def bounded(findings: Sequence[Finding], most: int) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """Those that a snapshot of at most `most` live findings keeps, and those that leave it, both in order of time.
+
+    The least salient leave first, the older before the newer; open tasks leave after all others, wishes last.
+    """
+    live = sorted(
+        (f for f in findings if f.live), key=lambda f: (f.pinned, f.kind == "task", f.salience, f.learned_at, f.id)
+    )
+    surplus = {f.id for f in live[: max(0, len(live) - most)]}
+    return tuple(f for f in findings if f.id not in surplus), tuple(f for f in findings if f.id in surplus)
 
 
 @dataclass(slots=True)
@@ -102,14 +114,16 @@ class _State:
         finding = self._new(found, source)
         self.placed[n] = finding.id
         self.keep(self._against_others(finding, found))
-        for older in [f for f in self.findings.values() if f.live and _replaces(finding, f)]:
+        for older in [f for f in self.findings.values() if f.live and replaces(finding, f)]:
             self._end(older, "superseded", finding, _reason(found.last, found.quote))
 
     def close(self, closed: Closed) -> None:
         """The finding that `closed` names is ended, here or by a link; one that is unknown or ended stays as it is."""
         id = closed.finding_id or (self.placed.get(closed.found, "") if closed.found is not None else "")
         by = self.findings.get(self.placed.get(closed.replaced_by, "")) if closed.replaced_by is not None else None
-        reason = closed.reason or _reason(closed.last, closed.quote)
+        reason = closed.reason
+        if said_in(reason) != closed.last:
+            reason = _reason(closed.last, closed.quote) + (f" ({reason})" if reason else "")
         target = self.findings.get(id)
         if target is not None and target.live and target is not by:
             self._end(target, _LAST[target.kind], by, reason, at=self.said.get(closed.last, self.now))
@@ -139,9 +153,9 @@ class _State:
             if same(found, other):
                 self._link(other, finding, f"said again in {_reason(found.last, found.quote)}")
                 finding = replace(finding, pinned=finding.pinned or other.pinned)
-            elif _replaces(finding, other):
+            elif replaces(finding, other):
                 self._link(other, finding, _reason(found.last, found.quote))
-            elif _replaces(other, finding) and other.learned_at > finding.learned_at:
+            elif replaces(other, finding) and other.learned_at > finding.learned_at:
                 finding = replace(
                     finding, status="superseded", superseded_by=other.id, reason="another session says otherwise later"
                 )
@@ -159,7 +173,7 @@ def same(found: Found, finding: Finding) -> bool:
     """Whether both say the same: the same words, or the same subject with the same details."""
     if found.kind != finding.kind:
         return False
-    one, other = _form(found.text), _form(finding.text)
+    one, other = form(found.text), form(finding.text)
     if one.text == other.text:
         return True
     if one.negated != other.negated:
@@ -170,7 +184,9 @@ def same(found: Found, finding: Finding) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class Form:
+    """A text as its words that carry content, its atoms, and whether it denies something."""
+
     text: str
     words: frozenset[str]
     details: frozenset[str]
@@ -178,11 +194,18 @@ class _Form:
 
 
 @lru_cache(maxsize=4096)
-def _form(text: str) -> _Form:
-    return _Form(normal(text), frozenset(content(text)), atoms(text), _NEGATION.search(text) is not None)
+def form(text: str) -> Form:
+    """What the text says, for comparing."""
+    return Form(normal(text), frozenset(content(text)), atoms(text), _NEGATION.search(text) is not None)
 
 
-def _replaces(newer: Finding, older: Finding) -> bool:
+def said_in(reason: str) -> int | None:
+    """The turn that a reason, as merging gives them, says to have brought the change."""
+    told = _SAID_IN.match(reason)
+    return int(told[1]) if told else None
+
+
+def replaces(newer: Finding, older: Finding) -> bool:
     """The same kind and subject, said later; two statements of one turn stand side by side."""
     if newer.id == older.id or newer.kind != older.kind or not newer.subject or newer.subject != older.subject:
         return False
@@ -197,11 +220,5 @@ def _reason(seq: int, quote: str) -> str:
     return f'turn {seq}: "{shorten(" ".join(quote.split()), _LONGEST_REASON)}"'
 
 
-def _bounded(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    everything = list(findings)
-    live = sorted(
-        (f for f in everything if f.live), key=lambda f: (f.pinned or f.kind == "task", f.salience, f.learned_at, f.id)
-    )
-    surplus = {f.id for f in live[: max(0, len(live) - MOST_LIVE)]}
-    kept = [f for f in everything if f.id not in surplus]
-    return tuple(sorted(kept, key=lambda f: (f.learned_at, f.sources[0].first, f.id)))
+def _ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda f: (f.learned_at, f.sources[0].first, f.id)))

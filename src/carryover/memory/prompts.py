@@ -44,6 +44,9 @@ closed: known notes that these turns end, by their id. status "done" for a task 
 
 summary: what the conversation was about and where it stands, in at most 50 words, continuing the summary so far.
 """
+# By version. Another wording is another entry: a tenant keeps the one it has until the new one has proved itself.
+HEADS = {"p1": HEAD}
+NEWEST = "p1"
 
 _QUOTED: dict[str, Any] = {
     "quote": {"type": "string"},

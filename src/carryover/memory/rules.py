@@ -12,7 +12,8 @@ from dataclasses import replace
 from carryover.core.session import Turn
 from carryover.core.snapshot import Closed, Extraction, Finding, Found
 from carryover.core.usage import Usage
-from carryover.memory import closing, cues, exchange, judge
+from carryover.memory import closing, cues, exchange, judge, staged, updates
+from carryover.memory.ground import atoms
 from carryover.memory.sentences import sentences
 from carryover.memory.speech import INJECTED, Spoken, normal
 from carryover.memory.subject import related
@@ -25,6 +26,7 @@ class Rules:
     """Turns to findings by rules alone; deterministic, and it consumes nothing."""
 
     name = "rules"
+    id = "rules/3"  # another number where other rules find other things
 
     def estimate(self, turns: Sequence[Turn], live: Sequence[Finding]) -> Usage:
         return Usage()
@@ -33,8 +35,9 @@ class Rules:
         """What the turns say: every quote stands verbatim in its turns, every detail of a text in them as well."""
         spoken = heard(turns)
         found = _distinct(_by_turn(spoken))
-        found, closed = _replacing(found, live, spoken)
+        found, closed = _replacing(found, live)
         closed += closing.closed_tasks(spoken, found, live)
+        found, closed = _without_reports(found, closed, live)
         extraction = Extraction(tuple(found), tuple(closed), summary(spoken), by=self.name)
         return extraction, Usage(turns_covered=len(turns))
 
@@ -43,7 +46,25 @@ def heard(turns: Sequence[Turn]) -> list[Spoken]:
     """What people and agents said; tools, reasoning and system prompts are not read at all."""
     said = (turn for turn in turns if turn.kind == "message" and turn.role in ("user", "assistant"))
     texts = ((turn, turn.text) for turn in said)
-    return [Spoken(turn, tuple(sentences(text))) for turn, text in texts if not INJECTED.match(text)]
+    spoken = [Spoken(turn, tuple(sentences(text))) for turn, text in texts if not INJECTED.match(text)]
+    return _in_context(staged.in_earnest(spoken))
+
+
+def _in_context(spoken: Sequence[Spoken]) -> list[Spoken]:
+    """The turns with who else speaks, and with what the same person stated last, if that was just before."""
+    names = frozenset(one.turn.name.split()[0].lower() for one in spoken if one.turn.name and one.turn.name.strip())
+    last: dict[str, tuple[int, Spoken]] = {}
+    result: list[Spoken] = []
+    for n, one in enumerate(spoken):
+        at, earlier = last.get(one.speaker, (-9, one))
+        if one.person:
+            last[one.speaker] = (n, one)
+        text = earlier.sentences[-1].text if n - at <= 3 and earlier.sentences and one.person else ""
+        told = bool(text) and not text.rstrip().endswith("?") and len(text) < 160
+        result.append(
+            replace(one, among=names, before=text if told else "", before_seq=earlier.turn.seq if told else 0)
+        )
+    return result
 
 
 def summary(spoken: Sequence[Spoken]) -> str:
@@ -56,12 +77,23 @@ def summary(spoken: Sequence[Spoken]) -> str:
 
 def _by_turn(spoken: Sequence[Spoken]) -> Iterable[Found]:
     for n, one in enumerate(spoken):
-        of_turn = [*(exchange.findings(spoken[n - 1], one) if n else ()), *judge.findings(one)]
+        of_turn = _of_turn(spoken[max(0, n - exchange.FURTHEST) : n], one)
         most = MOST_OF_PERSON if one.person else MOST_OF_AGENT
         if len(of_turn) > most:
             least = sorted(of_turn, key=lambda f: -f.salience)[most - 1].salience
             of_turn = [f for f in of_turn if f.salience >= least][:most]
         yield from of_turn
+
+
+def _of_turn(earlier: Sequence[Spoken], one: Spoken) -> list[Found]:
+    """What a turn makes of the ones before, and what it states by itself and has not said thereby."""
+    together = exchange.findings(earlier, one)
+    if not together:
+        return judge.findings(one)
+    reply = one.sentences[0].quote
+    kinds = {f.kind for f in together}
+    own = [f for f in judge.findings(one) if f.quote != reply or not (f.kind in kinds or f.kind == "fact")]
+    return [*together, *own]
 
 
 def _distinct(found: Iterable[Found]) -> list[Found]:
@@ -81,9 +113,41 @@ def _distinct(found: Iterable[Found]) -> list[Found]:
     return list(kept.values())
 
 
-def _replacing(
-    found: Sequence[Found], live: Sequence[Finding], spoken: Sequence[Spoken]
+def _without_reports(
+    found: Sequence[Found], closed: Sequence[Closed], live: Sequence[Finding]
 ) -> tuple[list[Found], list[Closed]]:
+    """Without facts that only say that a task is done: the task's end says so."""
+    texts = {f.id: f.text for f in live}
+    ends: dict[tuple[int, str], str] = {}
+    for end in closed:
+        if end.status == "done":
+            task = texts.get(end.finding_id, "") if end.found is None else found[end.found].text
+            ends[end.last, end.quote] = ends.get((end.last, end.quote), "") + " " + task
+    places: dict[int, int] = {}
+    kept: list[Found] = []
+    for n, one in enumerate(found):
+        task = ends.get((one.last, one.quote))
+        if (
+            task is None
+            or one.kind != "fact"
+            or one.pinned
+            or atoms(one.text) - atoms(task) - {one.text.split(":")[0].lower()}
+        ):
+            places[n] = len(kept)
+            kept.append(one)
+    moved = [
+        replace(
+            end,
+            found=None if end.found is None else places[end.found],
+            replaced_by=None if end.replaced_by is None else places.get(end.replaced_by),
+        )
+        for end in closed
+        if end.found is None or end.found in places
+    ]
+    return kept, moved
+
+
+def _replacing(found: Sequence[Found], live: Sequence[Finding]) -> tuple[list[Found], list[Closed]]:
     """`found`, where a statement that sets one other right takes over its subject, and what that closes outright."""
     result: list[Found] = []
     closed: list[Closed] = []
@@ -94,7 +158,8 @@ def _replacing(
             keys = {subject for subject in alike if related(one.subject, subject)} if one.subject else set[str]()
             if len(keys) == 1:
                 one = replace(one, subject=keys.pop())
-            elif one.kind == "decision":
-                closed += closing.replaced(n, one, live, result)
+        ended = {(c.finding_id, c.found) for c in closed}
+        if one.kind != "task":
+            closed += [c for c in updates.replaced(n, one, live, result) if (c.finding_id, c.found) not in ended]
         result.append(one)
     return result, closed

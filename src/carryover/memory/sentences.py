@@ -19,12 +19,15 @@ _NOT_SPEECH = re.compile(
     r"""[ \t]*(?:[|>] | \$\ | >>>\ | \.\.\.\ | @@ | diff\ --git | \+\+\+\ | ---\ | File\ " | Traceback\ \( |
     \d{4}-\d\d-\d\d[T\ ]\d\d:\d\d:\d\d | \[?\d\d:\d\d:\d\d | at\ [\w.$<>]+\ ?\( |
     (?:[\w.]+)?(?:Error|Exception|Warning):\s | (?:INFO|DEBUG|WARN|WARNING|ERROR|FATAL|TRACE)\b |
-    (?:npm|pip|git|docker|kubectl|sudo|curl|cd|ls|export|import|from|def|class|func|const|var|return|SELECT|INSERT)
-    \ [^\s,.]+(?:\s[^\s,.]+){0,3}\s*[;:({)}]*$ | \#!/ | // | /\*)""",
+    (?:npm|pip|git|docker|kubectl|sudo|curl|cd|ls|def|func|const|var|SELECT|INSERT)
+    \ [^\s,.]+(?:\s[^\s,.]+){0,3}\s*[;:({)}]*$ | from\ \S+\ import\b | import\ [\w.]+(?:\ as\ \w+)?;?$ |
+    export\ \w+= | class\ \w+[(:{] | return\b[^\n]{0,80}[;)(\]\[{}=]$ | \#!/ | // | /\*)""",
     re.VERBOSE,
 )
 _SYMBOL = re.compile(r"[{}();=<>\[\]|\\$&]")
 _END = re.compile(r"[.!?…]+[)\"'”’*_\]]*(?=\s|$)|;(?=\s)")
+_QUOTATION = re.compile(r"(?<!\w)\"[^\"\n]{1,1200}\"|“[^”\n]{1,1200}”|«[^»\n]{1,1200}»|„[^“”\n]{1,1200}[“”]")
+_TITLE = re.compile(r"(?<!\w)[\"“](?=\w)[^\"”\n]{1,80}[^\"”\n.!?][\"”]")  # a quotation that is no sentence
 _INLINE_CODE = re.compile(r"`[^`\n]{1,400}`")
 _MARKS = re.compile(r"\*\*|^\*|\*$|^_(?=\w[^_]* )|(?<=\w)_$|(?<=[.!?])_$")
 _INITIALS = re.compile(r"(?:[a-z]\.){1,4}[a-z]$")
@@ -43,7 +46,8 @@ _RARELY_LAST = frozenset(
 class Sentence:
     """One sentence of a turn: `quote` is the turn's own characters, `text` the same on one line without marks.
 
-    `under` is the heading or lead-in that it stands under; `box` is the mark of a check box, " " or "x".
+    `under` is the heading or lead-in that it stands under; `box` is the mark of a check box, " " or "x"; `quoted`
+    says that most of it stands in quotation marks, which may open in one sentence and close in another.
     """
 
     text: str
@@ -51,6 +55,7 @@ class Sentence:
     under: str = ""
     item: bool = False
     box: str | None = None
+    quoted: bool = False
 
 
 def sentences(text: str) -> list[Sentence]:
@@ -77,15 +82,21 @@ def _of_part(text: str) -> Iterator[Sentence]:
             under = _clean(text[start:end]).strip("#: ")
             continue
         pieces = list(_split(text, start, end))
+        marks = [m.span() for m in _QUOTATION.finditer(text, start, end)]
         for first, last in pieces:
             quote = text[first:last]
             cleaned = _clean(quote)
             if cleaned:
-                yield Sentence(cleaned, quote, under, item, box)
+                yield Sentence(cleaned, quote, under, item, box, _mostly(marks, first, last))
         if text[start:end].rstrip().endswith(":") and pieces:
             under = _clean(text[slice(*pieces[-1])]).strip("#: ")
         elif not item:
             under = ""
+
+
+def _mostly(marks: list[tuple[int, int]], first: int, last: int) -> bool:
+    within = sum(max(0, min(last, b) - max(first, a)) for a, b in marks)
+    return within * 5 > (last - first) * 3
 
 
 def _paragraphs(text: str) -> Iterator[tuple[int, int, bool, str | None]]:
@@ -147,6 +158,7 @@ def _is_code(text: str, start: int, end: int, item: bool) -> bool:
 
 def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     masked = _INLINE_CODE.sub(lambda m: "x" * len(m[0]), text[start:end])
+    masked = _TITLE.sub(lambda m: "x" * len(m[0]), masked) if '"' in masked or "“" in masked else masked
     first = 0
     for mark in _END.finditer(masked):
         if _ends(masked, first, mark):

@@ -11,6 +11,7 @@ from carryover.memory.sentences import Sentence
 from carryover.memory.words import words
 
 LONGEST_TEXT = 240
+LONGEST_NAME = 40
 
 _LEAD_IN = re.compile(
     r"(?:(?:ok(?:ay)?|yes|yeah|yep|sure|great|well|so|also|and|but|oh|hey|hi|hello|hmm+|btw|by the way|thanks"
@@ -63,6 +64,9 @@ class Spoken:
 
     turn: Turn
     sentences: tuple[Sentence, ...]
+    among: frozenset[str] = frozenset()  # the first names of all who speak in the session, in lower case
+    before: str = ""  # what the same person stated last, in turn `before_seq`
+    before_seq: int = 0
 
     @property
     def person(self) -> bool:
@@ -75,7 +79,7 @@ class Spoken:
 
     @property
     def label(self) -> str:
-        return self.turn.name[:40] if self.turn.name else self.turn.role.capitalize()
+        return self.turn.name[:LONGEST_NAME] if self.turn.name else self.turn.role.capitalize()
 
 
 def statement(text: str) -> str:
@@ -91,16 +95,22 @@ def statement(text: str) -> str:
     return bare or text
 
 
-def alone(said: str, before: str, one: Spoken) -> str | None:
+def points_back(said: str) -> bool:
+    """Whether a sentence begins with a word that only the one before explains ("It is 500 now")."""
+    return _POINTS_BACK.match(said) is not None
+
+
+def alone(said: str, before: str, one: Spoken, *, full: bool = False) -> str | None:
     """`said` as a text that reads without its turn, at most `LONGEST_TEXT` characters; None where it cannot.
 
-    A sentence that points back ("It is 500 now") takes the one before along; who speaks is named where it matters.
+    A sentence that points back ("It is 500 now") takes the one before along, unless it is `full` enough by itself;
+    who speaks is named where it matters.
     """
-    if _POINTS_BACK.match(said):
+    if not full and points_back(said):
         if (
             not before
             or len(before) + len(said) > LONGEST_TEXT - 20
-            or _POINTS_BACK.match(before)
+            or points_back(before)
             or cues.CHATTER.search(before)
         ):
             return None

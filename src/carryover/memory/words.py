@@ -25,6 +25,14 @@ STOP = frozenset(
     what what's when where whether which while who whom whose why will with within without won't would wouldn't wow yeah
     yep yes yet you you'd you'll you're you've your yours yourself""")
 )
+# Words of other languages that are none in English: enough of them, and a sentence is not ours to judge.
+_FOREIGN = frozenset(
+    _WORD.findall("""der das und ist nicht ich wir sie ihr haben hat mit für auf ein eine einen dem den des zu von bei
+    wird werden sind war auch noch schon nur aber oder wenn dass que los las una uno por para con del pero como más muy
+    est les des une nous vous je il elle pas pour avec dans sur sont c'est j'ai qui mais gli che sono per di della nel
+    non anche più het een van ik wij zijn niet met voor naar maar bij ook nog är och jag inte det som på til og jeg ikke
+    não uma você são eu nós em ao já hemos tengo quiero mi su el la le y et à il io nie się na jest w z""")
+)
 _MONTHS = _WORD.findall("january february march april may june july august september october november december")
 _DAYS = _WORD.findall("monday tuesday wednesday thursday friday saturday sunday")
 MONTH = {name: n for n, full in enumerate(_MONTHS, 1) for name in (full, full[:3])} | {"sept": 9}
@@ -39,6 +47,15 @@ def words(text: str) -> list[str]:
 def content(text: str) -> list[str]:
     """Stems of the words of `text` that carry content, in order."""
     return [stem(word) for word in words(text) if word not in STOP and (len(word) > 1 or word.isdigit())]
+
+
+def is_english(text: str) -> bool:
+    """Whether `text` may be English: false where other languages' small words, or scripts, outweigh its own."""
+    said = words(text)
+    foreign = sum(word in _FOREIGN for word in said)
+    if foreign > 1 and foreign > sum(word in STOP and word not in _FOREIGN for word in said):
+        return False
+    return text.isascii() or 2 * sum(map(str.isascii, filter(str.isalpha, text))) >= sum(map(str.isalpha, text))
 
 
 @lru_cache(maxsize=8192)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from carryover.core.errors import Invalid, ProviderError
@@ -67,3 +67,17 @@ def open_embedder(name: str, access: Access) -> Embedder | None:
     if kind not in EMBEDDERS or bool(model) != (kind == "openai"):
         raise Invalid(f"embedder {name!r} is not known; use minilm, openai:<model> or none", field="embedder")
     return EMBEDDERS[kind](model, access)
+
+
+def reopen_embedder(space: str, embedder: str, access: Access) -> Embedder | None:
+    """The embedder whose vectors are those of the space, while `embedder` is the one that is wanted now.
+
+    None where it cannot be had. A service is asked only if it is the one that is wanted now: whoever has turned to a
+    model on this machine may have done so in order that no text leaves it.
+    """
+    if space == MiniLM.name:
+        return MiniLM(access.cache_dir)
+    model, _, dim = space.removeprefix("openai:").rpartition("/")
+    if space.startswith("openai:") and embedder.startswith("openai:") and model and dim.isdecimal():
+        return _openai(model, replace(access, dim=int(dim)))
+    return None

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import zipfile
 from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -41,6 +44,9 @@ LONGEST = 256  # tokens of a text that count; the file of the tokenizer says 128
 BATCH_TEXTS, BATCH_TOKENS = 32, 512  # larger batches are slower on a processor, and hold more memory
 GRAPH_REVISION = 1  # goes up whenever minilm_graph builds something else
 REMEDY = "run `carryover model pull`"
+AGAIN_S = 10.0  # before it is tried again to load a model that could not be loaded
+
+logger = logging.getLogger(__name__)
 
 
 class _Session(Protocol):
@@ -59,6 +65,7 @@ class MiniLM:
         self._cache_dir = cache_dir
         self._loading = threading.Lock()
         self._loaded: tuple[Tokenizer, _Session] | None = None
+        self._failed: tuple[str, float] = "", -AGAIN_S
 
     def embed(self, texts: Sequence[str]) -> list[Vector]:
         """One numpy row per text, in order; what goes past 256 tokens of a text does not count.
@@ -80,8 +87,14 @@ class MiniLM:
     def _load(self) -> tuple[Tokenizer, _Session]:
         with self._loading:
             if self._loaded is None:
-                folder = locate(self._cache_dir)
-                self._loaded = _open_tokenizer(folder / TOKENIZER), _open_session(folder / WEIGHTS, self._cache_dir)
+                reason, at = self._failed
+                if time.monotonic() < at + AGAIN_S:  # each search would read all of a damaged file
+                    raise ProviderError(reason)
+                try:
+                    self._loaded = _open(self._cache_dir)
+                except ProviderError as failure:
+                    self._failed = failure.message, time.monotonic()
+                    raise
             return self._loaded
 
 
@@ -90,12 +103,22 @@ def locate(cache_dir: Path) -> Path:
 
     Raises ProviderError when there is none.
     """
+    for folder in locations(cache_dir):
+        return folder
+    raise ProviderError(f"the embedding model {MODEL} is not installed; {REMEDY}")
+
+
+def locations(cache_dir: Path) -> list[Path]:
+    """The folders that hold the model's files, sound or not, the preferred one first."""
     package = importlib.util.find_spec(PACKAGE)
     installed = [Path(place) / "model" for place in (package and package.submodule_search_locations) or ()]
-    for folder in (cache_dir / MODEL, *installed):
-        if all((folder / file).is_file() for file in HASHES):
-            return folder
-    raise ProviderError(f"the embedding model {MODEL} is not installed; {REMEDY}")
+    return [folder for folder in (cache_dir / MODEL, *installed) if all((folder / file).is_file() for file in HASHES)]
+
+
+def check(folder: Path) -> None:
+    """Raises ProviderError unless the folder holds the model as it was published."""
+    for name in HASHES:
+        _check(folder / name)
 
 
 def pull(cache_dir: Path) -> Path:
@@ -140,6 +163,18 @@ def _check(file: Path, remedy: str = REMEDY) -> None:
         raise ProviderError(f"{file} is not the expected file of {MODEL} (SHA-256 {found[:8]}...); {remedy}")
 
 
+def _open(cache_dir: Path) -> tuple[Tokenizer, _Session]:
+    """The model from the first place that has it undamaged. Raises ProviderError where none has."""
+    preferred = locate(cache_dir)
+    for folder in locations(cache_dir)[1:]:
+        try:
+            return _open_tokenizer(preferred / TOKENIZER), _open_session(preferred / WEIGHTS, cache_dir)
+        except ProviderError as damaged:
+            logger.warning("%s; meanwhile the one in %s is used", damaged.message, folder)
+            preferred = folder
+    return _open_tokenizer(preferred / TOKENIZER), _open_session(preferred / WEIGHTS, cache_dir)
+
+
 def _open_tokenizer(file: Path) -> Tokenizer:
     from tokenizers import Tokenizer
 
@@ -163,14 +198,18 @@ def _open_session(weights: Path, cache_dir: Path) -> _Session:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     folder = str(weights.resolve().parent)
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
-    return runtime.InferenceSession(_graph(weights, cache_dir), options, providers=["CPUExecutionProvider"])
+    with ThreadPoolExecutor(1) as pool:  # it reads what the session reads, at the same time
+        checked = pool.submit(_check, weights)
+        session = runtime.InferenceSession(_graph(weights, cache_dir), options, providers=["CPUExecutionProvider"])
+        checked.result()
+    return session
 
 
 def _graph(weights: Path, cache_dir: Path) -> bytes:
     """The ONNX graph over `weights`, kept in `cache_dir` once it was built.
 
-    The weights' hash is checked whenever the graph is built, and that is whenever the file's path, size or time
-    changed. A kept graph begins with its own hash, so a damaged one is built again.
+    It is built again whenever the path, size or time of the weights changed. A kept graph begins with its own hash,
+    so a damaged one is built again, too.
     """
     about = weights.stat()
     stamp = f"{GRAPH_REVISION}:{weights.resolve()}:{about.st_size}:{about.st_mtime_ns}"

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
 
+from carryover.core.clock import Time
 from carryover.core.context import Reach
-from carryover.core.snapshot import Finding
+from carryover.core.snapshot import Finding, Snapshot, Theme
+from carryover.core.tier import Gist
 from carryover.recall.context_text import one_line
-from carryover.store import reach, snapshots, turns
+from carryover.recall.words import terms
+from carryover.store import past, reach, snapshots, summaries, tiers, verdicts
 from carryover.store.reach import Reached
 from carryover.store.sessions import Head
 from carryover.store.store import Store, Tx
 
-MOST_SUMMARIES = 8
 MOST_FINDINGS = 500  # the newest; standing wishes whatever their age
+MOST_GISTS = 24  # of months, the newest
 KEPT = 128  # results per store
 
 Value = TypeVar("Value")
@@ -49,6 +52,7 @@ class Told:
     through: int
     at: int = 0
     summary: str = ""
+    themes: tuple[Theme, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +62,16 @@ class State:
     stamp: Hashable
     made: tuple[tuple[str, str, int, int, int], ...]  # agent, session, version, through, made_at of newest snapshots
     reached: tuple[Reached, ...]
+    whose: tuple[str | None, str | None, str | None]  # agent (None: all), user, session (None: all)
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What memory holds within reach: each statement once, newest first."""
+    """What memory holds within reach: each statement once, newest first; `gists` tell what is summarised."""
 
     findings: tuple[Finding, ...] = ()
     sessions: tuple[Told, ...] = ()
+    gists: tuple[Gist, ...] = ()
     by_id: dict[str, Finding] = field(default_factory=dict[str, Finding])
 
 
@@ -81,12 +87,14 @@ def state_of(tx: Tx, asked: Asked) -> State:
     # In the order of their snapshots, so that an append alone changes nothing here.
     made = sorted((row for row in reached if row.version), key=lambda row: (-row.made_at, row.agent, row.session))
     rows = tuple((row.agent, row.session, row.version, row.through, row.made_at) for row in made)
-    return State((tx.tenant, rows, reach.changes(tx, asked.user)), rows, reached)
+    agent = tx.scope.agent if asked.reach == "user" else asked.agent
+    whose = (agent, asked.user, asked.session if asked.reach == "session" else None)
+    return State((tx.tenant, whose, rows, reach.changes(tx, asked.user)), rows, reached, whose)
 
 
 def known_to(tx: Tx, state: State, store: Store) -> Known:
     """What the session may be told."""
-    return recent(store, state.stamp, lambda: _read(tx, state.made))
+    return recent(store, state.stamp, lambda: _read(tx, state))
 
 
 def recent(store: Store, key: Hashable, make: Callable[[], Value]) -> Value:
@@ -108,23 +116,62 @@ _lock = Lock()
 _kept: WeakKeyDictionary[Store, OrderedDict[Hashable, object]] = WeakKeyDictionary()
 
 
-def _read(tx: Tx, rows: Sequence[tuple[str, str, int, int, int]]) -> Known:
-    live = snapshots.live(tx, [row[:2] for row in rows])
-    findings = _most(_once(sorted(live, key=lambda f: (f.learned_at, f.id), reverse=True)))
-    told = [_summarised(tx, Told(*row[:4])) for row in rows[:MOST_SUMMARIES]]
-    told += [Told(*row[:4]) for row in rows[MOST_SUMMARIES:]]
+def known_as_of(tx: Tx, asked: Asked, at: Time) -> Known:
+    """What the session might have been told at that time."""
+    keys: list[tuple[str, str]] = []
+    if asked.reach != "session":
+        keys = past.begun(tx, None if asked.reach == "user" else asked.agent, asked.user, at)
+    if asked.head is not None and asked.key not in keys:
+        keys.append(asked.key)
+    held, ended = past.known(tx, keys, at)
+    return _known(tx, held, past.versions(tx, keys, at), [finding for finding in ended if finding.kind != "task"])
+
+
+def _read(tx: Tx, state: State) -> Known:
+    agent, user, session = state.whose
+    keys = [row[:2] for row in state.made]
+    held = {finding.id: finding for finding in snapshots.live(tx, keys)}
+    if session is None:  # a standing wish holds however many sessions came after it
+        held = {finding.id: finding for finding in snapshots.wishes(tx, agent, user)} | held
+    known = _known(tx, held.values(), [row[:3] for row in state.made], summaries.replaced(tx, keys))
+    return replace(known, gists=_supported(tx, tiers.gists(tx, agent, user, session)[:MOST_GISTS]))
+
+
+def _supported(tx: Tx, gists: Sequence[Gist]) -> tuple[Gist, ...]:
+    """The gists without what its turns do not bear out."""
+    failing = verdicts.failing(tx, [id for gist in gists for id, _ in gist.parts])
+    kept = (replace(gist, parts=tuple(piece for piece in gist.parts if piece[0] not in failing)) for gist in gists)
+    return tuple(gist for gist in kept if gist.parts)
+
+
+def _known(
+    tx: Tx, held: Iterable[Finding], versions: Sequence[tuple[str, str, int]], replaced: Sequence[Finding]
+) -> Known:
+    held = list(held)
+    failing = verdicts.failing(tx, [finding.id for finding in held])
+    supported = [finding for finding in held if finding.id not in failing]
+    findings = _most(_once(sorted(supported, key=lambda f: (f.learned_at, f.id), reverse=True)))
+    quotes = [source.quote for finding in replaced for source in finding.sources if source.quote]
+    # A name that only what was replaced says would read as if it still held.
+    gone = _terms_of(replaced) - _terms_of(held)
+    told = [_told(head, at, quotes, gone) for head, at in summaries.of(tx, versions).values()]
     return Known(
         findings=tuple(findings),
-        sessions=tuple(sorted(told, key=lambda one: -one.at)),
+        sessions=tuple(sorted(told, key=lambda one: (-one.at, one.agent, one.session))),
         by_id={finding.id: finding for finding in findings},
     )
 
 
-def _summarised(tx: Tx, told: Told) -> Told:
-    head = snapshots.listed(tx, told.agent, told.session, limit=1)[0]
-    last = turns.between(tx, told.agent, told.session, told.through, told.through)
-    at = last[0].created_at if last else head.created_at
-    return Told(told.agent, told.session, told.version, told.through, at, head.summary)
+def _terms_of(findings: Iterable[Finding]) -> set[str]:
+    return {term for finding in findings for term in terms(finding.text)}
+
+
+def _told(head: Snapshot, at: Time, replaced: Sequence[str], gone: set[str]) -> Told:
+    summary = head.summary
+    for quote in replaced:
+        summary = summary.replace(quote, "")
+    themes = tuple(theme for theme in head.themes if gone.isdisjoint(terms(theme.text)))
+    return Told(head.agent_id, head.session_id, head.version, head.through, at, " ".join(summary.split()), themes)
 
 
 def _once(newest_first: Sequence[Finding]) -> list[Finding]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from carryover.core.text import clean, count_tokens
+from carryover.core.text import clean, count_tokens, told_tenths
 
 LONGEST_ITEM = 280  # characters of one finding or quotation
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -16,6 +16,9 @@ _ROLE = re.compile(r"^\W*(system|assistant|user|human|developer|tool)\b[\s*_]*:[
 _TAG = re.compile(r"<(?=[A-Za-z/!?|])")
 _IMAGE = re.compile(r"!+\[")
 _TICKS = re.compile(r"`{2,}|~{3,}")
+_WORD = re.compile(r"[^\W\d_]+")
+_COMMON = frozenset(_WORD.findall("the a an and of to in is it i you we my me for on with that this was are not but"))
+_FEW = 12  # words that tell no language
 _UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
@@ -45,9 +48,22 @@ def day(at: int) -> str:
     return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
 
 
+def quarter(at: int) -> str:
+    """The quarter of a year that `at` lies in, such as Apr to Jun 2023."""
+    moment = datetime.fromtimestamp(at // 1000, UTC)
+    first = (moment.month - 1) // 3 * 3
+    return f"{_MONTHS[first]} to {_MONTHS[first + 2]} {moment.year}"
+
+
 def short_id(id: str) -> str:
     """An id that is long only to be unique, by its beginning."""
     return id if len(id) <= 24 else f"{id[:12]}…"
+
+
+def is_english(texts: Iterable[str]) -> bool:
+    """Whether every tenth word is one of the commonest English ones, as in any English prose."""
+    words = [word for text in texts for word in _WORD.findall(text[:LONGEST_ITEM].lower())]
+    return len(words) >= _FEW and sum(word in _COMMON for word in words) >= len(words) / 10
 
 
 @dataclass(slots=True)
@@ -58,17 +74,35 @@ class Sheet:
     """
 
     budget: int
+    plain: bool = True  # English, whose words are few tokens; else each line costs its upper bound
     used: int = 0
-    sections: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    sections: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    _tenths: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+
+    @property
+    def left(self) -> int:
+        """Tokens that may still be told."""
+        return self.budget - self.used
 
     def add(self, heading: str, line: str, most: int | None = None) -> bool:
         """Whether the line fitted: in what is left, and in `most` tokens where they are given."""
-        cost = count_tokens(line) + 1
+        return self.grow(heading, line, line, most=most)
+
+    def grow(self, heading: str, key: str, line: str, *, more: str = "", most: int | None = None) -> bool:
+        """Whether it fitted: `more` at the end of the line that is known by `key`, or `line` as a new one.
+
+        `more` begins with no letter and no digit: a word that ran on would cost another sum.
+        """
+        known = self._tenths.get((heading, key))
+        tenths = self._cost(line) if known is None else known + self._cost(more)
+        cost = _whole(tenths) + 1 - (0 if known is None else _whole(known) + 1)
         if heading and heading not in self.sections:
-            cost += count_tokens(heading) + 1
-        if self.used + cost > self.budget or (most is not None and cost > most):
+            cost += _whole(self._cost(heading)) + 1
+        if cost > self.left or (most is not None and cost > most):
             return False
-        self.sections.setdefault(heading, []).append(line)
+        lines = self.sections.setdefault(heading, {})
+        lines[key] = line if known is None else lines[key] + more
+        self._tenths[heading, key] = tenths
         self.used += cost
         return True
 
@@ -76,9 +110,16 @@ class Sheet:
         """The lines under their headings, these in the given order; every line ends with a newline."""
         return "".join(f"{line}\n" for line in self._lines(order))
 
+    def _cost(self, part: str) -> int:
+        return told_tenths(part) if self.plain else 10 * count_tokens(part)
+
     def _lines(self, order: Sequence[str]) -> Iterator[str]:
         for heading in order:
             if heading in self.sections:
                 if heading:
                     yield heading
-                yield from self.sections[heading]
+                yield from self.sections[heading].values()
+
+
+def _whole(tenths: int) -> int:
+    return (tenths + 9) // 10

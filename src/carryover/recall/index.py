@@ -1,7 +1,7 @@
-"""Turns and findings to chunks, and chunks to vectors: two jobs, both outside of the append.
+"""Turns and findings to chunks: a job outside of the append, which follows a session's log behind a watermark.
 
-`index` follows a session's log behind a watermark; `embed` follows the chunks. Search works at any point of this:
-by words as soon as a chunk is there, by meaning as soon as it has a vector.
+Search works at any point of this: by words as soon as a chunk is there, by meaning as soon as it has a vector
+(`embed.py`). Where a watermark is set back, what is indexed is compared with the log, and only what differs changes.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from datetime import UTC, datetime
 
 from carryover.core.chunk import Chunk
 from carryover.core.job import Job
-from carryover.core.ports import Embedder, Vector
 from carryover.core.session import Turn
 from carryover.core.snapshot import Finding
 from carryover.core.usage import Usage
 from carryover.jobs.derivation import Derivation
+from carryover.recall import embed
+from carryover.recall.embed import Models
 from carryover.recall.words import terms
-from carryover.store import chunks, queue, sessions, snapshots, turns, vectors
+from carryover.store import chunks, damage, queue, sessions, snapshots, turns
 from carryover.store.chunks import Watermark
 from carryover.store.store import Tx
 
-INDEX, EMBED = "index", "embed"
+INDEX = damage.INDEX
 TURNS = 2_000  # of one run; what remains is the next run's
 _READ, CHARACTERS = 50, 8_000_000  # turns read at a time; a run stops reading once it has this much text
-VECTORS = 256  # of one run
 
 # A part is what about 90 English words need: small enough that one topic fills it, well inside of what the
 # embedding model reads.
@@ -53,36 +53,23 @@ class IndexWork:
     more: bool
 
 
-def indexing(space: str | None = None) -> Derivation[IndexWork, list[Chunk]]:
+def indexing(models: Models | None = None) -> Derivation[IndexWork, list[Chunk]]:
     """The job of a session (`agent/session`) that puts its new turns and its live findings into the text index.
 
-    `space` names the vector space whose `embed` job is armed when there are new chunks.
+    With `models`, the `embed` jobs of the spaces that are to hold the new chunks are armed.
     """
 
     def save(tx: Tx, job: Job, work: IndexWork, made: list[Chunk]) -> None:
-        if _save_chunks(tx, work, made) and space is not None:
-            queue.arm(tx, [(EMBED, space, tx.now)], push=False)
+        if chunks.watermark(tx, work.agent, work.session) == work.before:  # else another run was faster
+            spaces = embed.wanted(tx, models) if made and models is not None else []
+            if _save_chunks(tx, work, made):
+                queue.arm(tx, [(embed.EMBED, space, tx.now) for space in spaces], push=False)
         if work.more:
             queue.arm(tx, [(INDEX, job.subject, tx.now)], push=False)
 
-    return Derivation(INDEX, _load_turns, lambda work: (_chunks_of(work), Usage()), save)
-
-
-def embedding(embedder: Embedder) -> Derivation[list[Chunk], Sequence[Vector]]:
-    """The job of a vector space (its name) that gives vectors to the chunks that have none."""
-
-    def load(tx: Tx, _job: Job) -> list[Chunk] | None:
-        return chunks.unembedded(tx, embedder.name, VECTORS) or None
-
-    def think(work: list[Chunk]) -> tuple[Sequence[Vector], Usage]:
-        return embedder.embed([chunk.text for chunk in work]), Usage()
-
-    def save(tx: Tx, job: Job, work: list[Chunk], made: Sequence[Vector]) -> None:
-        vectors.add(tx, embedder.name, [(chunk.n, vector) for chunk, vector in zip(work, made, strict=True)])
-        if len(work) == VECTORS:
-            queue.arm(tx, [(EMBED, job.subject, tx.now)], push=False)
-
-    return Derivation(EMBED, load, think, save)
+    return Derivation(
+        INDEX, _load_turns, lambda work: (_chunks_of(work), Usage()), save, overdue=damage.sessions_behind
+    )
 
 
 def spoken_date(at: int) -> str:
@@ -188,13 +175,20 @@ def _of_finding(work: IndexWork, finding: Finding) -> Chunk:
 
 def _save_chunks(tx: Tx, work: IndexWork, made: Sequence[Chunk]) -> bool:
     """Whether there was anything to embed in it."""
-    if chunks.watermark(tx, work.agent, work.session) != work.before:
-        return False  # another run was faster
+    last = work.after.through if work.more else None
+    known = chunks.of_turns(tx, work.agent, work.session, work.before.through + 1, last)
     if work.findings is not None:
-        known = {chunk.ref: chunk for chunk in chunks.of_session(tx, work.agent, work.session, findings_only=True)}
-        wanted = {chunk.ref: chunk.text for chunk in made if chunk.kind != "turn"}
-        chunks.remove(tx, [chunk for ref, chunk in known.items() if wanted.get(ref) != chunk.text])
-        made = [chunk for chunk in made if chunk.ref not in known or known[chunk.ref].text != chunk.text]
-    chunks.add(tx, made)
+        known += chunks.of_session(tx, work.agent, work.session, findings_only=True)
+    # Mostly nothing is known of new turns; after a watermark was set back, all of it is.
+    wanted = {_said(chunk) for chunk in made}
+    chunks.remove(tx, [chunk for chunk in known if _said(chunk) not in wanted])
+    there = {_said(chunk) for chunk in known}
+    new = [chunk for chunk in made if _said(chunk) not in there]
+    chunks.add(tx, new)
     chunks.mark(tx, work.agent, work.session, work.after)
-    return bool(made)
+    return bool(new)
+
+
+def _said(chunk: Chunk) -> tuple[str, int, int, str, str]:
+    """What makes a chunk that is indexed the one that the log calls for."""
+    return chunk.ref, chunk.part, chunk.parts, chunk.text, chunk.terms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from carryover.core.chunk import Chunk
@@ -52,7 +53,9 @@ def ask(tx: Tx, text: str) -> Asked:
     written = tuple(words(text[:READ]))
     content = terms(" ".join(word for word in written if word.lower() not in STOP)) or terms(" ".join(written))
     asked = list(dict.fromkeys(content))[:_ASKED]
-    known = {term: df for term, df in tx.dialect.frequency(tx.conn, tx.tenant, asked).items() if df}
+    known = _frequencies(tx, asked, _SCORED + 1)
+    if min(known.values(), default=0) > _SCORED:  # the rarest is searched for all the same
+        known = _frequencies(tx, asked)
     total = chunks.corpus(tx).chunks
     kept: dict[str, float] = {}
     scored = 0
@@ -64,6 +67,10 @@ def ask(tx: Tx, text: str) -> Asked:
     return Asked(kept, written)
 
 
+def _frequencies(tx: Tx, asked: Sequence[str], most: int | None = None) -> dict[str, int]:
+    return {term: df for term, df in tx.dialect.frequency(tx.conn, tx.tenant, asked, most).items() if df}
+
+
 def match(tx: Tx, asked: Asked, bounds: Bounds, k: int) -> Matches:
     """The best `k` chunks inside the bounds, scored with the tenant's own counts."""
     corpus = chunks.corpus(tx)
@@ -71,13 +78,15 @@ def match(tx: Tx, asked: Asked, bounds: Bounds, k: int) -> Matches:
     best = tx.dialect.matching(tx.conn, tx.tenant, asked.weights, usual, bounds, k)
     found = chunks.by_n(tx, [n for n, _ in best])
     scores: dict[int, float] = {}
-    held: dict[tuple[str, str], Counter[str]] = {}
+    held: dict[tuple[str, str], dict[str, int]] = {}
     for n, chunk in found.items():
         said = chunk.terms.split()
-        counts = Counter(term for term in said if term in asked.weights)
+        counts = Counter(filter(asked.weights.__contains__, said))
         length = _K1 * (1 - _B + _B * len(said) / usual)
         scores[n] = sum(asked.weights[term] * tf * (_K1 + 1) / (tf + length) for term, tf in counts.items())
-        held.setdefault((chunk.agent_id, chunk.session_id), Counter()).update(counts.keys())
+        of_session = held.setdefault((chunk.agent_id, chunk.session_id), {})
+        for term in counts:
+            of_session[term] = of_session.get(term, 0) + 1
     sessions = {
         key: sum(asked.weights[term] * tf * (_K1 + 1) / (tf + _K1) for term, tf in counts.items())
         for key, counts in held.items()

@@ -11,12 +11,12 @@ from carryover.core.errors import Invalid, NotFound
 from carryover.core.ports import Embedder, Vector
 from carryover.core.scope import Scope
 from carryover.core.session import Source
-from carryover.recall import dense, fuse, lexical
-from carryover.recall.fuse import Arm, Ranked, Scale
+from carryover.recall import dense, fuse, lexical, when
+from carryover.recall.fuse import WEIGHTS, Arm, Clues, Ranked, Scale, Weights
 from carryover.recall.index import cut
 from carryover.recall.lexical import Asked, Matches
 from carryover.recall.words import terms
-from carryover.store import chunks, snapshots, vectors
+from carryover.store import chunks, snapshots, vectors, verdicts
 from carryover.store.dialect import Bounds
 from carryover.store.near import Nearest
 from carryover.store.store import Store, Tx
@@ -37,7 +37,7 @@ class _Meant:
     vector: Vector
 
 
-def search(store: Store, scope: Scope, query: Query, *, embedder: Embedder | None) -> Hits:
+def search(store: Store, scope: Scope, query: Query, *, embedder: Embedder | None, weights: Weights = WEIGHTS) -> Hits:
     """What fits the query best inside the scope, at most `query.k` hits; `mode` says whether vectors had a part.
 
     Raises Forbidden without the right to read, Invalid for a `k` or a kind that there is not.
@@ -61,7 +61,7 @@ def search(store: Store, scope: Scope, query: Query, *, embedder: Embedder | Non
             if near is not None and meant is not None:
                 missing = [chunk.n for chunk in pool if chunk.n not in near.top]
                 arms[1] = _by_meaning(near, near.top | vectors.scores(tx, meant.space, meant.vector, missing))
-            ranked = fuse.fuse(pool, arms, _speaker(names, asked))
+            ranked = fuse.fuse(pool, arms, _clues(query.text, asked, names), weights)
             hits = Hits(tuple(_hits(tx, ranked, asked, query)), "text" if near is None else "hybrid")
     telemetry.count("searches", mode=hits.mode)
     return hits
@@ -110,6 +110,12 @@ def _near(tx: Tx, meant: _Meant, bounds: Bounds) -> Nearest | None:
         return vectors.nearest(tx, meant.space, meant.vector, bounds, CANDIDATES)
 
 
+def _clues(text: str, asked: Asked, names: dict[str, set[str]]) -> Clues:
+    of_names = {term for name in names for term in terms(name)}
+    about = {term: weight for term, weight in asked.weights.items() if term not in of_names}
+    return Clues(_speaker(names, asked), about or asked.weights, when.periods(text[: lexical.READ]))
+
+
 def _speaker(names: dict[str, set[str]], asked: Asked) -> str | None:
     """The one speaker whom the query names; None when it names nobody, or several."""
     said = {word.lower() for word in asked.words}
@@ -141,11 +147,11 @@ def _seeds(arms: Sequence[Arm]) -> list[int]:
 
 def _pool(tx: Tx, seeds: Sequence[int], bounds: Bounds) -> list[Chunk]:
     """The seeds, and the turns around them that the bounds admit."""
-    found = chunks.by_n(tx, seeds)
+    found: dict[int, Chunk] = {}
     if bounds.kinds is None or "turn" in bounds.kinds:
         near = chunks.around(tx, seeds, fuse.REACH)
-        found = {chunk.n: chunk for chunk in near if _inside(chunk, bounds)} | found
-    return list(found.values())
+        found = {chunk.n: chunk for chunk in near if _inside(chunk, bounds)}
+    return list((found | chunks.by_n(tx, [n for n in seeds if n not in found])).values())
 
 
 def _inside(chunk: Chunk, bounds: Bounds) -> bool:
@@ -156,12 +162,13 @@ def _inside(chunk: Chunk, bounds: Bounds) -> bool:
 def _hits(tx: Tx, ranked: Sequence[Ranked], asked: Asked, query: Query) -> list[Hit]:
     hits: list[Hit] = []
     said: list[set[str]] = []  # by the turns shown so far
-    for one in ranked:
+    flagged = verdicts.failing(tx, [one.chunk.ref for one in ranked if one.chunk.kind != "turn"])
+    for one in sorted(ranked, key=lambda one: one.chunk.ref in flagged):  # what its turns do not say comes last
         if len(hits) == query.k:
             break
         chunk = one.chunk
         if chunk.kind == "turn":
-            said.append(set(chunk.terms.split()))
+            said.append({*chunk.terms.split(), *terms(chunk.role)})  # findings begin with who said it
             sources: tuple[Source, ...] = (Source(chunk.session_id, chunk.first, chunk.last, _quote(chunk, asked)),)
         else:
             # A finding that says no more than a turn above it would only take another hit's place.
@@ -175,7 +182,7 @@ def _hits(tx: Tx, ranked: Sequence[Ranked], asked: Asked, query: Query) -> list[
                 chunk.ref,
                 chunk.kind,
                 chunk.text,
-                round(one.score, 6),
+                round(min([one.score, *(hit.score for hit in hits[-1:])]), 6),
                 chunk.agent_id,
                 chunk.session_id,
                 chunk.created_at,

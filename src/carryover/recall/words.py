@@ -10,6 +10,7 @@ from functools import lru_cache
 LONGEST = 40  # characters of a word that count: enough to tell two hashes apart
 # Letters and digits; or one symbol that is said instead of a word (arrows, dingbats, pictographs).
 _WORD = re.compile(r"[^\W_]+|[\u2190-\u21ff\u2600-\u27bf\U0001f300-\U0001faff]")
+_UNSEEN = frozenset("\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff")
 _HUMP = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 # Scripts that are written without spaces: their words are looked for as pairs of neighbouring characters.
 _UNSPACED = re.compile(
@@ -32,7 +33,8 @@ def words(text: str) -> Iterator[str]:
 
 
 def _is_accent(char: str) -> bool:
-    return "\u0300" <= char <= "\u036f"
+    """Also what nobody sees: soft hyphens, joiners and marks of direction would cut a word in two."""
+    return "\u0300" <= char <= "\u036f" or char in _UNSEEN
 
 
 @lru_cache(maxsize=1 << 16)

@@ -80,9 +80,11 @@ class Ttl(Struct, forbid_unknown_fields=True):
 
 
 class Consolidate(Struct, forbid_unknown_fields=True):
-    """Whether the answer waits for the snapshot, and for how long at most."""
+    """Whether the answer waits for the snapshot, and for how long at most; and whether all turns are read anew."""
 
     wait: bool = True
+    again: bool = False
+    force: bool = False
     timeout_s: Annotated[float, Meta(gt=0, le=600)] = 300.0
     agent_id: str | None = None
 

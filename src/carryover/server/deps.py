@@ -121,6 +121,7 @@ def allowed(right: Right) -> Callable[[Request], Coroutine[Any, Any, Carryover]]
 
 Reader = Annotated[Carryover, Depends(allowed("read"))]
 Writer = Annotated[Carryover, Depends(allowed("write"))]
+Admin = Annotated[Carryover, Depends(allowed("admin"))]
 
 
 def moment(text: str | None, field: str) -> int | None:

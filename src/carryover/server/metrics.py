@@ -107,6 +107,13 @@ METRICS = (
     ),
     Metric(
         "counter",
+        "findings_checked",
+        "carryover_findings_checked_total",
+        "Findings checked against their turns: holds, fails, unknown.",
+        ("outcome",),
+    ),
+    Metric(
+        "counter",
         "transactions_retried",
         "carryover_transactions_retried_total",
         "Database transactions that were begun again.",

@@ -19,14 +19,29 @@ from carryover.core.chunk import Hits
 from carryover.core.clock import Time
 from carryover.core.context import Context
 from carryover.core.event import Event, Page
+from carryover.core.extractor import ExtractorState
 from carryover.core.session import KINDS, ROLES, Appended, Receipt, Session
 from carryover.core.snapshot import FINDING_KINDS, Diff, Finding, FindingDetail, Snapshot
+from carryover.core.trace import Trace
 from carryover.core.usage import UsageReport
 from carryover.server.bodies import Consolidate, Hold, Named, Posted, Search, Ttl, TurnIn
 
 JSON = "application/json"
 _ID = {"type": "string", "pattern": "^[A-Za-z0-9._:@-]{1,128}$"}
-_VALUES = (Session, Page, Event, Receipt, Finding, Diff, FindingDetail, Hits, Context, UsageReport)
+_VALUES = (
+    Session,
+    Page,
+    Event,
+    Receipt,
+    Finding,
+    Diff,
+    FindingDetail,
+    Hits,
+    Context,
+    Trace,
+    UsageReport,
+    ExtractorState,
+)
 _BODIES = (Posted, TurnIn, Named, Hold, Ttl, Consolidate, Search)
 _SCALARS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
@@ -114,6 +129,7 @@ def _hot_routes() -> dict[str, Any]:
         _parameter("scope", "query", {"enum": ["session", "agent", "user"], "default": "agent"}, "whose sessions"),
         _parameter("max_tokens", "query", _integer(500, 999_999_999), "the budget"),
         _parameter("query", "query", {"type": "string"}, "what the session is about to be about"),
+        _parameter("as_of", "query", {"type": "string", "format": "date-time"}, "memory as it was at that time"),
         known,
     ]
     window = [*both, _parameter("last_n", "query", _integer(10, 1000), "how many turns"), known]
@@ -279,12 +295,14 @@ _SHAPES: dict[str, Schema] = {
     ),
     "SessionListResponse": _object({"sessions": _list_of("SessionResponse"), "next_cursor": _CURSOR}),
     "SnapshotList": _object({"snapshots": _list_of("Snapshot")}),
+    "ExtractorList": _object({"extractors": _list_of("ExtractorState")}),
     "Deleted": _object({"message": str, "receipt": _ref("Receipt")}),
     "Accepted": _object({"job": _object({"kind": str, "agent_id": str, "session_id": str, "status": str})}),
     "Health": _object(
         {
             "status": {"type": "string", "enum": ["ok", "degraded", "down"]},
             **{key: {"type": "object"} for key in ("store", "cache", "queue")},
+            "notes": {"type": "array", "items": {"type": "string"}},
             "version": str,
         }
     ),

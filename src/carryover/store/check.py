@@ -16,7 +16,7 @@ from carryover.core.chunk import Chunk
 from carryover.core.job import subject_of
 from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.store import chunks as chunk_store
-from carryover.store import counters, migrate, move, postgres_facts, queue, vectors
+from carryover.store import counters, damage, migrate, move, postgres_facts, queue, vectors
 from carryover.store.store import Store, Tx
 from carryover.store.tables import bodies, chunks, findings, sessions, snapshots, sources, turns, watermarks
 from carryover.store.tables import codes as code_rows
@@ -89,9 +89,11 @@ def _repair(tx: Tx) -> None:
     _repair_heads(tx)
     tenants = _tenants(tx)
     _repair_chunks(tx)
-    for tenant in tenants:
+    doubtful = damage.doubtful(tx)
+    for tenant in sorted({*tenants, *doubtful}):
         mine = tx.within(Scope(tenant))
         _repair_counts(mine)
+        damage.index_anew(mine, doubtful.get(tenant, []))
         _arm_lagging(mine)
 
 
@@ -235,6 +237,18 @@ def _index(tx: Tx) -> list[Fault]:
     return faults
 
 
+def _sessions(tx: Tx) -> list[Fault]:
+    """Every session is indexed as far as it is said to be, and every chunk has its session."""
+    said = [
+        f"{len(keys)} sessions of tenant {tenant!r} are not indexed as their logs say"
+        for tenant, keys in damage.doubtful(tx).items()
+    ]
+    gone = sa.select(sa.func.count()).select_from(chunks).where(~sa.exists().where(_same(sessions, chunks)))
+    if lost := tx.conn.execute(gone).scalar_one():
+        said.append(f"{lost} chunks belong to no session")
+    return [Fault("index", one, True) for one in said]
+
+
 def _walls(tx: Tx) -> list[Fault]:
     """What keeps tenants apart in the database itself."""
     bare = postgres_facts.unsecured(tx.conn) if tx.dialect.name == "postgresql" else []
@@ -254,7 +268,17 @@ def _moves(tx: Tx) -> list[Fault]:
     return [Fault("move", "a move into this database has not ended; run `carryover db move` again, as before", False)]
 
 
-_CHECKS: tuple[Callable[[Tx], list[Fault]], ...] = (_pages, _moves, _walls, _months, _logs, _strays, _findings, _index)
+_CHECKS: tuple[Callable[[Tx], list[Fault]], ...] = (
+    _pages,
+    _moves,
+    _walls,
+    _months,
+    _logs,
+    _strays,
+    _findings,
+    _index,
+    _sessions,
+)
 
 _TEXT_INDEX = (
     "SELECT count(*) FROM chunks WHERE tenant IS NOT NULL AND n NOT IN (SELECT rowid FROM chunks_text)",

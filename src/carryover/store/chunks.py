@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from carryover.core.chunk import Chunk
-from carryover.store import counters, vectors
+from carryover.store import counters, hot, vectors
 from carryover.store.parts import parts
 from carryover.store.store import Tx
 from carryover.store.tables import chunks, watermarks
@@ -67,27 +68,17 @@ def add(tx: Tx, new: Sequence[Chunk]) -> list[Chunk]:
 
 def by_n(tx: Tx, ns: Collection[int]) -> dict[int, Chunk]:
     """Those of the numbers that exist."""
-    found: dict[int, Chunk] = {}
-    for part in parts(sorted(ns)):
-        found |= {chunk.n: chunk for chunk in _read(tx, _select(tx).where(chunks.c.n.in_(part)))}
-    return found
+    rows = hot.read(tx.conn, _by_n(tx.dialect.name), {"tenant": tx.tenant, "ns": sorted(ns)}) if ns else ()
+    return {row[0]: Chunk(*row) for row in rows}
 
 
 def around(tx: Tx, ns: Collection[int], reach: int) -> list[Chunk]:
     """The turns that these chunks stand on and up to `reach` turns before and after, each by its first part."""
-    seed, near = chunks.alias("seed"), chunks.alias("near")
-    close = sa.and_(
-        near.c.tenant == seed.c.tenant,
-        near.c.agent == seed.c.agent,
-        near.c.session == seed.c.session,
-        near.c.first.between(seed.c.first - reach, seed.c.last + reach),
-    )
-    found: dict[int, Chunk] = {}
-    for part in parts(sorted(ns)):
-        there = sa.select(near.c.n).join_from(seed, near, close)
-        there = there.where(seed.c.tenant == tx.tenant, seed.c.n.in_(part), near.c.kind == "turn", near.c.part == 0)
-        found |= {chunk.n: chunk for chunk in _read(tx, _select(tx).where(chunks.c.n.in_(there)))}
-    return list(found.values())
+    if not ns:
+        return []
+    asked = {"tenant": tx.tenant, "ns": sorted(ns), "reach": reach}
+    found = {row[0]: row for row in hot.read(tx.conn, _around(tx.dialect.name), asked)}  # some are near several
+    return [Chunk(*row) for row in found.values()]
 
 
 def of_session(tx: Tx, agent: str, session: str, *, findings_only: bool = False) -> list[Chunk]:
@@ -98,14 +89,21 @@ def of_session(tx: Tx, agent: str, session: str, *, findings_only: bool = False)
     return _read(tx, wanted.order_by(chunks.c.n))
 
 
-def unembedded(tx: Tx, space: str, limit: int) -> list[Chunk]:
-    """At most `limit` chunks that have no vector in the space yet, oldest first."""
-    mine = (vector_rows.c.tenant == tx.tenant, vector_rows.c.space == space)
-    # Vectors are made in the order of the numbers, so everything far below the newest one has its own.
-    newest = tx.conn.execute(sa.select(sa.func.max(vector_rows.c.n)).where(*mine)).scalar() or 0
-    done = sa.select(vector_rows.c.n).where(*mine, vector_rows.c.n == chunks.c.n).exists()
-    wanted = _select(tx).where(chunks.c.n > newest - _LATE, ~done).order_by(chunks.c.n).limit(limit)
-    return _read(tx, wanted)
+def unembedded(tx: Tx, space: str, limit: int, through: int = 0) -> list[Chunk]:
+    """At most `limit` chunks that have no vector in the space yet, oldest first.
+
+    Those far below the number `through` are known to have theirs.
+    """
+    here = vector_rows.c.tenant == tx.tenant, vector_rows.c.space == space, vector_rows.c.n == chunks.c.n
+    wanted = _select(tx).where(chunks.c.n > through - _LATE, ~sa.select(vector_rows.c.n).where(*here).exists())
+    return _read(tx, wanted.order_by(chunks.c.n).limit(limit))
+
+
+def of_turns(tx: Tx, agent: str, session: str, first: int, last: int | None) -> list[Chunk]:
+    """The chunks of the session's turns `first`..`last` (None: to the end)."""
+    wanted = _select(tx).where(chunks.c.agent == agent, chunks.c.session == session, chunks.c.kind == "turn")
+    wanted = wanted.where(chunks.c.first >= first)
+    return _read(tx, wanted if last is None else wanted.where(chunks.c.first <= last))
 
 
 def remove(tx: Tx, gone: Sequence[Chunk]) -> int:
@@ -152,6 +150,27 @@ def corpus(tx: Tx) -> Corpus:
 def _count(tx: Tx, rows: Sequence[Chunk], sign: int) -> None:
     counters.bump(tx, "chunks", sign * len(rows))
     counters.bump(tx, "terms", sign * sum(len(chunk.terms.split()) for chunk in rows))
+
+
+@lru_cache
+def _by_n(engine: str) -> sa.Select[*tuple[Any, ...]]:
+    return sa.select(*_COLUMNS).where(chunks.c.tenant == sa.bindparam("tenant"), hot.listed(engine, chunks.c.n, "ns"))
+
+
+@lru_cache
+def _around(engine: str) -> sa.Select[*tuple[Any, ...]]:
+    seed, near = chunks.alias("seed"), chunks.alias("near")
+    tenant: sa.BindParameter[Any] = sa.bindparam("tenant")
+    reach = sa.bindparam("reach", type_=sa.BigInteger)
+    close = sa.and_(
+        near.c.tenant == tenant,
+        near.c.agent == seed.c.agent,
+        near.c.session == seed.c.session,
+        near.c.first.between(seed.c.first - reach, seed.c.last + reach),
+    )
+    there = sa.select(*(near.c[column.name] for column in _COLUMNS)).join_from(seed, near, close)
+    there = there.where(seed.c.tenant == tenant, hot.listed(engine, seed.c.n, "ns"))
+    return there.where(near.c.kind == "turn", near.c.part == 0)
 
 
 def _select(tx: Tx) -> sa.Select[*tuple[Any, ...]]:

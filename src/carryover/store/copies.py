@@ -14,7 +14,8 @@ import numpy as np
 import sqlalchemy as sa
 
 from carryover.store import counters
-from carryover.store.matrix import Matrix
+from carryover.store.matrix import Matrix, Sample
+from carryover.store.near import stored
 from carryover.store.store import Tx
 from carryover.store.tables import codes, removals, vectors
 
@@ -23,6 +24,8 @@ CACHE_BYTES = 1 << 30  # of all tenants' copies in this process; the one in use 
 FULL = 50_000
 # Removals that are remembered, newest first. A copy that is further behind reads everything anew.
 REMEMBERED = 1_000
+# Of a copy that holds codes so many vectors are kept all the same: how scores lie is told by theirs.
+SAMPLE = 1_000
 
 
 def current(tx: Tx, space: str) -> Matrix | None:
@@ -90,6 +93,8 @@ class _Copy:
                 self.matrix = self.matrix.coded()
             if added > self.added:
                 self.matrix = _read(tx, space, self.added, self.matrix, full=chunks <= FULL)
+            if self.matrix is not None and not self.matrix.full:
+                _sample(tx, space, self.matrix)
             self.added, self.removed = max(added, self.added), max(removed, self.removed)
             return self.matrix
 
@@ -119,5 +124,18 @@ def _read(tx: Tx, space: str, after: int, matrix: Matrix | None, *, full: bool) 
     wanted = wanted.where(codes.c.tenant == tx.tenant, codes.c.space == space, codes.c.added > after)
     ordered = wanted.order_by(codes.c.added, codes.c.n).execution_options(yield_per=8192)
     for rows in tx.conn.execute(ordered).partitions():
+        if after:  # a vector that was lost and made again takes the place of the one that the copy has
+            anew = np.array([row.n for row in rows], np.int64)
+            matrix = matrix.without(anew) if matrix.rows_of(anew).size else matrix
         matrix = matrix.extended(rows)
     return matrix
+
+
+def _sample(tx: Tx, space: str, matrix: Matrix) -> None:
+    """The matrix has vectors of some of its rows, drawn anew once it has twice as many."""
+    if matrix.size == 0 or (matrix.sample is not None and matrix.size < 2 * matrix.sample.rows):
+        return
+    drawn = np.random.default_rng(0).choice(matrix.size, min(SAMPLE, matrix.size), replace=False)
+    found, rows = stored(tx, space, np.sort(matrix.n[drawn]).tolist())
+    order = np.argsort(found)
+    matrix.sample = Sample(np.array(found, np.int64)[order], rows[order], matrix.size)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 
+from carryover.store import hot
 from carryover.store.store import Tx
 from carryover.store.tables import counters
 
@@ -19,8 +22,11 @@ def bump(tx: Tx, name: str, by: int = 1) -> int:
 
 def values(tx: Tx, names: Sequence[str]) -> list[int]:
     """Their values in the order of the names; 0 where nothing was counted."""
-    wanted = sa.select(counters.c.name, counters.c.value).where(
-        counters.c.tenant == tx.tenant, counters.c.name.in_(names)
-    )
-    known = {row[0]: row[1] for row in tx.conn.execute(wanted)}
+    known = dict(hot.read(tx.conn, _values(tx.dialect.name), {"tenant": tx.tenant, "names": list(names)}))
     return [known.get(name, 0) for name in names]
+
+
+@lru_cache
+def _values(engine: str) -> sa.Select[*tuple[Any, ...]]:
+    here = counters.c.tenant == sa.bindparam("tenant"), hot.listed(engine, counters.c.name, "names")
+    return sa.select(counters.c.name, counters.c.value).where(*here)

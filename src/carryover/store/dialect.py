@@ -131,9 +131,12 @@ class Dialect(Protocol):
         """The best `k` chunks that hold any of the terms: their numbers and BM25 scores, higher is better.
 
         `weights` are the terms with their inverse document frequencies, `usual` is how many terms a chunk mostly has.
+        Where a great many hold one, an engine may score the newest of them alone.
         """
         ...
 
-    def frequency(self, conn: sa.Connection, tenant: str, terms: Sequence[str]) -> dict[str, int]:
-        """In how many indexed chunks of the tenant each term occurs."""
+    def frequency(
+        self, conn: sa.Connection, tenant: str, terms: Sequence[str], most: int | None = None
+    ) -> dict[str, int]:
+        """In how many indexed chunks of the tenant each term occurs; it may stop counting at `most`."""
         ...

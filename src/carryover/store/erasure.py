@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from carryover.store import chunks, counters, queue
+from carryover.store import tiers as tier_store
 from carryover.store.store import Tx
 from carryover.store.tables import (
     bodies,
@@ -14,8 +15,10 @@ from carryover.store.tables import (
     sessions,
     snapshots,
     sources,
+    tiers,
     turns,
     usages,
+    verdicts,
     watermarks,
 )
 
@@ -34,12 +37,13 @@ def erase(tx: Tx, agent: str, session: str) -> dict[str, int]:
         (links, sa.or_(_here(links, agent, session), links.c.finding.in_(own))),
         *(
             (table, _here(table, agent, session))
-            for table in (findings, snapshots, watermarks, events, bodies, turns, sessions)
+            for table in (verdicts, tiers, findings, snapshots, watermarks, events, bodies, turns, sessions)
         ),
     )
     # Jobs before counters, as everywhere: two that lock in one order never wait for each other.
     jobs = queue.cancel(tx, f"{agent}/{session}")
     _reopen(tx, agent, session)
+    tier_store.unfold(tx, agent, session)
     counts = dict(chunks.erase(tx, agent, session))
     for table, doomed in tables:
         gone = tx.conn.execute(table.delete().where(table.c.tenant == tx.tenant, doomed))
@@ -59,10 +63,7 @@ def _reopen(tx: Tx, agent: str, session: str) -> None:
         .where(links.c.tenant == tx.tenant, findings.c.tenant == tx.tenant, _here(links, agent, session))
         .distinct()
     )
-    for other_agent, other in tx.conn.execute(closed).all():
-        here = (watermarks.c.tenant == tx.tenant, _here(watermarks, other_agent, other))
-        tx.conn.execute(watermarks.update().where(*here).values(snapshot=0))
-        queue.arm(tx, [("index", f"{other_agent}/{other}", tx.now)], push=False)
+    tier_store.retell(tx, [(row[0], row[1]) for row in tx.conn.execute(closed)])
 
 
 def _here(table: sa.Table, agent: str, session: str) -> sa.ColumnElement[bool]:

@@ -49,6 +49,10 @@ _REMEDIES = {
 }
 
 
+# What SQLite's drivers raise where SQLAlchemy is not asked.
+DRIVERS: set[type[Exception]] = {sqlite3.Error}
+
+
 @contextmanager
 def guarded() -> Generator[None]:
     """Errors of the database's driver leave as StoreUnavailable, with what to do about them.
@@ -67,7 +71,7 @@ def guarded() -> Generator[None]:
         if isinstance(cause, (exc.ProgrammingError, exc.DataError)) and state != "42501":
             raise
         raise _refusal(str(getattr(cause, "orig", None) or cause), state, broken=_broken(cause)) from cause
-    except sqlite3.Error as cause:
+    except tuple(DRIVERS) as cause:
         raise _refusal(str(cause), None, broken=False) from cause
 
 

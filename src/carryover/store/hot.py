@@ -6,6 +6,7 @@ still takes the long way while somebody listens to the engine's statements, so t
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -89,15 +90,35 @@ def _unnested(statement: Any, dialect: Any, names: tuple[str, ...]) -> tuple[str
 
 
 @lru_cache(maxsize=64)
-def _asked(statement: Any, dialect: Any) -> tuple[str, tuple[str, ...] | None]:
+def _asked(statement: Any, dialect: Any) -> tuple[str, tuple[str, ...] | None, dict[str, Any]]:
+    """Its text, the order of its parameters (None: by name), and those whose values stand in the statement itself."""
     made = statement.compile(dialect=dialect)
-    return str(made), None if made.positiontup is None else tuple(made.positiontup)
+    fixed = {name: value for name, value in made.params.items() if value is not None}
+    return str(made), None if made.positiontup is None else tuple(made.positiontup), fixed
+
+
+def listed(engine: str, column: Any, name: str) -> sa.ColumnElement[bool]:
+    """The column is one of a list that `read` is given under the name: one parameter, however many they are."""
+    given: sa.BindParameter[Any] = sa.bindparam(name)
+    if engine == "postgresql":
+        return column == sa.any_(given)
+    return column.in_(sa.select(sa.func.json_each(given).table_valued("value").c.value))
 
 
 def read(conn: sa.Connection, statement: Any, asked: dict[str, Any]) -> Sequence[Any]:
-    """The rows that the query finds; all its parameters are named in `asked`."""
-    text, order = _asked(statement, conn.dialect)
-    given: Any = asked if order is None else tuple(asked[name] for name in order)
+    """The rows that the query finds; what it leaves open is named in `asked`, lists among it (`listed`).
+
+    `statement` must be one that stays: a constant, or what a cache made.
+    """
+    text, order, fixed = _asked(statement, conn.dialect)
+    asked = fixed | asked
+    if conn.dialect.name == "sqlite":
+        asked = {name: json.dumps(value) if isinstance(value, list) else value for name, value in asked.items()}
+    return rows(conn, text, asked if order is None else tuple(asked[name] for name in order))
+
+
+def rows(conn: sa.Connection, text: str, given: Any) -> Sequence[Any]:
+    """The rows that a query in the driver's own words finds."""
     if heard(conn):
         return conn.exec_driver_sql(text, given).all()
     cursor = conn.connection.cursor()

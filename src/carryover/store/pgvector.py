@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import sqlalchemy as sa
@@ -19,22 +19,20 @@ from numpy.typing import NDArray
 
 from carryover.core.errors import Invalid, StoreUnavailable
 from carryover.core.scope import EVERY_TENANT, Scope
-from carryover.store import counters
+from carryover.store import following
+from carryover.store.bests import Among, weighed
 from carryover.store.dialect import Bounds
-from carryover.store.near import Among, Nearest, exact_scores
+from carryover.store.near import Nearest, exact_scores
 from carryover.store.parts import parts
 from carryover.store.postgres_schema import PARTS, secure
 from carryover.store.store import Store, Tx
-from carryover.store.tables import codes, vectors
-from carryover.store.tables import counters as counter_rows
 
 EXACT = 20_000  # up to so many vectors are compared one by one
 _FINER, _SAMPLE, _SESSIONS = 2, 256, 32
 _COUNTED = 100_000  # vectors that a search counts at most
-_BATCH = 500  # vectors taken over in one transaction
 _MOST_SEEN = 200_000  # vectors of any tenant that the index looks at for one search
 _MEMORY = "512MB"  # of the server, to make the index in
-_OPENED: WeakSet[sa.Engine] = WeakSet()
+_opened: WeakKeyDictionary[sa.Engine, set[str]] = WeakKeyDictionary()  # which spaces are searched here
 
 _TABLE = (
     "CREATE TABLE embeddings (tenant text NOT NULL, space text NOT NULL, n bigint NOT NULL, agent text NOT NULL, "
@@ -79,9 +77,9 @@ GROUP BY agent, session
 """
 
 
-def serves(tx: Tx) -> bool:
-    """Whether this process searches the database's vectors here."""
-    return tx.conn.engine in _OPENED
+def serves(tx: Tx, space: str) -> bool:
+    """Whether this process searches the space's vectors here."""
+    return space in _opened.get(tx.conn.engine, ())
 
 
 def enable(store: Store, space: str, dim: int) -> None:
@@ -105,7 +103,7 @@ def enable(store: Store, space: str, dim: int) -> None:
             for statement in _TABLE:
                 tx.conn.exec_driver_sql(statement)
             secure(tx.conn, "embeddings")
-    for tenant in _behind(store, space):
+    for tenant in following.behind(store, _mark(space)):
         while store.transact(Scope(tenant), lambda tx: follow(tx, space)):
             pass
     # Made after the rows, the index takes a fraction of the time.
@@ -119,22 +117,11 @@ def enable(store: Store, space: str, dim: int) -> None:
                 f"USING hnsw ((CAST(e AS halfvec({dim}))) halfvec_ip_ops) WHERE space = '{_quoted(space)}'"
             )
             tx.conn.exec_driver_sql("ANALYZE embeddings")  # else it is taken for empty, and sorted
-    _OPENED.add(store.engine)
+    _opened.setdefault(store.engine, set()).add(space)
 
 
 def _there(tx: Tx, name: str) -> bool:
     return tx.conn.exec_driver_sql(f"SELECT to_regclass('{name}')").scalar() is not None
-
-
-def _behind(store: Store, space: str) -> list[str]:
-    """Tenants with vectors that the table lacks."""
-    wanted = sa.select(counter_rows.c.tenant, counter_rows.c.name, counter_rows.c.value).where(
-        counter_rows.c.tenant.is_not(None), counter_rows.c.name.in_(("vectors", _mark(space)))
-    )
-    with store.read(EVERY_TENANT) as tx:
-        known = {(tenant, name): value for tenant, name, value in tx.conn.execute(wanted)}
-    newest = {tenant: value for (tenant, name), value in known.items() if name == "vectors"}
-    return [tenant for tenant, value in newest.items() if known.get((tenant, _mark(space)), 0) < value]
 
 
 def _mark(space: str) -> str:
@@ -144,18 +131,9 @@ def _mark(space: str) -> str:
 
 def follow(tx: Tx, space: str) -> int:
     """The next of the vectors that the table lacks are in it; how many."""
-    after = counters.bump(tx, _mark(space), 0)  # from here on no other transaction does the same for the tenant
-    mine = codes.c.tenant == tx.tenant, codes.c.space == space, codes.c.added > after
-    some = sa.select(codes.c.added).where(*mine).order_by(codes.c.added).limit(_BATCH).subquery()
-    until = tx.conn.execute(sa.select(sa.func.max(some.c.added))).scalar()
-    if until is None:
-        return 0
-    same = sa.and_(vectors.c.tenant == codes.c.tenant, vectors.c.space == codes.c.space, vectors.c.n == codes.c.n)
-    wanted = sa.select(*(column for column in codes.c if column.name not in ("code", "added")), vectors.c.vector)
-    rows = tx.conn.execute(wanted.join_from(codes, vectors, same).where(*mine, codes.c.added <= until)).mappings().all()
+    rows = following.new(tx, space, _mark(space))
     for part in parts(rows):  # putting so many into the graph is as long as one statement should take
         tx.conn.execute(_INSERT, [{**row, "e": _text(np.frombuffer(row["vector"], "<f4"))} for row in part])
-    counters.bump(tx, _mark(space), until - after)
     return len(rows)
 
 
@@ -231,18 +209,13 @@ def _searched(asked: _Asked, k: int, admitted: int) -> Nearest:
     likely = [(row.agent, row.session) for row in _places(asked, sorted(top, key=lambda n: -top[n])[:_SESSIONS])]
     best = _best_of(asked, list(dict.fromkeys([*some, *likely])))
     scores = np.array([row.score for row in drawn])
-    # A long session is drawn more often: each counts by its shortness.
-    lie = np.array([best[key][0] for key in some])
-    weights = np.array([1 / best[key][1] for key in some])
-    mean = float(np.average(lie, weights=weights))
-    std = float(np.sqrt(np.average((lie - mean) ** 2, weights=weights)))
     return Nearest(
         top=top,
         admitted=admitted,
         mean=float(scores.mean()),
         std=float(scores.std()),
         sessions={key: one for key, (one, _) in best.items()},
-        among=Among(max(len(best), round(admitted * float(weights.mean()))), mean, std),
+        among=weighed(best, some, admitted),
     )
 
 

@@ -157,9 +157,9 @@ class Postgres:
     def unindex(self, conn: sa.Connection, tenant: str, rows: Sequence[Chunk]) -> None:
         if not rows:
             return
-        _tally(conn, tenant, rows, -1)
-        gone = sa.text("DELETE FROM chunks_text WHERE tenant = :tenant AND n = ANY(:ns)")
-        conn.execute(gone, {"tenant": tenant, "ns": [row.n for row in rows]})
+        gone = sa.text("DELETE FROM chunks_text WHERE tenant = :tenant AND n = ANY(:ns) RETURNING n")
+        there = set(conn.execute(gone, {"tenant": tenant, "ns": [row.n for row in rows]}).scalars())
+        _tally(conn, tenant, [row for row in rows if row.n in there], -1)
 
     def purge(self, conn: sa.Connection) -> None:
         """Nothing is only marked here: the rows are gone with their transaction."""
@@ -191,7 +191,9 @@ class Postgres:
         found = conn.execute(sa.text(_MATCH.format(dated=_DATED if bounds.moments else "")), asked).all()
         return _scored(conn, tenant, weights, usual, [row.n for row in found])[:k]
 
-    def frequency(self, conn: sa.Connection, tenant: str, terms: Sequence[str]) -> dict[str, int]:
+    def frequency(
+        self, conn: sa.Connection, tenant: str, terms: Sequence[str], most: int | None = None
+    ) -> dict[str, int]:
         by_word = {hashed.word(tenant, term): term for term in terms}
         wanted = sa.text("SELECT word, chunks FROM frequencies WHERE tenant = :tenant AND word = ANY(:words)")
         rows = conn.execute(wanted, {"tenant": tenant, "words": list(by_word)})

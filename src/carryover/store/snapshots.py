@@ -6,15 +6,19 @@ Closings by a later session are kept apart, in `links`, and laid over a finding 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, cast
 
 import sqlalchemy as sa
 
 from carryover.core.errors import DataLoss, NotFound
 from carryover.core.session import Source
-from carryover.core.snapshot import Finding, FindingKind, FindingStatus, Snapshot
+from carryover.core.snapshot import Finding, FindingKind, FindingStatus, Snapshot, Theme
+from carryover.core.text import canonical_json
+from carryover.store import tiers
 from carryover.store.parts import parts
 from carryover.store.store import Tx
 from carryover.store.tables import findings, links, snapshots, sources
@@ -30,13 +34,17 @@ class Link:
     reason: str
 
 
-def add(tx: Tx, snapshot: Snapshot, *, user: str | None, links_made: Sequence[Link] = ()) -> None:
+def add(
+    tx: Tx, snapshot: Snapshot, *, user: str | None, links_made: Sequence[Link] = (), left: Sequence[Finding] = ()
+) -> None:
     """The snapshot is the newest of its session; findings that it no longer holds ended with the one before.
+
+    What `left` it for want of room keeps a state that belongs to no snapshot, where it has none yet.
 
     Raises DataLoss when its version does not follow the last one, or a finding has no source inside `1..through`.
     """
     _check(tx, snapshot)
-    before = {f.id: f for f in _as_of(tx, snapshot.agent_id, snapshot.session_id, snapshot.version - 1)}
+    before = {f.id: f for f in _as_of(tx, snapshot.agent_id, snapshot.session_id)}
     after = {f.id: f for f in snapshot.findings}
     tx.conn.execute(
         sa.insert(snapshots).values(
@@ -49,14 +57,19 @@ def add(tx: Tx, snapshot: Snapshot, *, user: str | None, links_made: Sequence[Li
             created_at=snapshot.created_at,
             by=snapshot.by,
             summary=snapshot.summary,
+            extractor=snapshot.extractor,
+            themes=canonical_json([[theme.text, theme.count] for theme in snapshot.themes]),
         )
     )
     changed = [f for f in snapshot.findings if _state(before.get(f.id)) != _state(f)]
     ended = [id for id, old in before.items() if id not in after or _state(after[id]) != _state(old)]
     _end(tx, ended, snapshot.version)
-    if changed:
-        tx.conn.execute(sa.insert(findings), [_finding_row(tx, f, snapshot, user) for f in changed])
-    _add_sources(tx, snapshot, changed)
+    apart = [f for f in left if _state(before.get(f.id)) != _state(f)]
+    rows = [_finding_row(tx, f, snapshot, user) | {"until": None} for f in changed]
+    rows += [_finding_row(tx, f, snapshot, user) | {"until": snapshot.version} for f in apart]
+    if rows:
+        tx.conn.execute(sa.insert(findings), rows)
+    _add_sources(tx, snapshot, [*changed, *apart])
     _link(tx, snapshot, links_made)
 
 
@@ -64,7 +77,7 @@ def latest(tx: Tx, agent: str, session: str) -> Snapshot | None:
     """The newest snapshot of a session, None before the first."""
     newest = _heads(tx).where(snapshots.c.agent == agent, snapshots.c.session == session)
     row = tx.conn.execute(newest.order_by(snapshots.c.version.desc()).limit(1)).first()
-    return None if row is None else _whole(tx, row)
+    return None if row is None else replace(head_of(row), findings=tuple(_as_of(tx, row.agent, row.session)))
 
 
 def get(tx: Tx, agent: str, session: str, version: int) -> Snapshot:
@@ -75,7 +88,7 @@ def get(tx: Tx, agent: str, session: str, version: int) -> Snapshot:
     row = tx.conn.execute(wanted).first()
     if row is None:
         raise NotFound(f"session {session!r} has no snapshot {version}; list its snapshots and choose one")
-    return _whole(tx, row)
+    return replace(head_of(row), findings=tuple(_as_of(tx, row.agent, row.session, row.version)))
 
 
 def listed(tx: Tx, agent: str, session: str, *, limit: int = 100, before: int | None = None) -> list[Snapshot]:
@@ -84,7 +97,7 @@ def listed(tx: Tx, agent: str, session: str, *, limit: int = 100, before: int | 
     if before is not None:
         wanted = wanted.where(snapshots.c.version < before)
     rows = tx.conn.execute(wanted.order_by(snapshots.c.version.desc()).limit(limit))
-    return [_head(row) for row in rows]
+    return [head_of(row) for row in rows]
 
 
 def newest_of(
@@ -117,26 +130,46 @@ def newest_of(
 
 
 def live(tx: Tx, keys: Sequence[tuple[str, str]]) -> list[Finding]:
-    """Findings of the newest snapshots of these (agent, session) pairs that nothing has closed since, oldest first."""
-    # Agent by agent: a list of pairs would find its rows by no index.
-    by_agent: dict[str, list[str]] = {}
-    for agent, session in keys:
-        by_agent.setdefault(agent, []).append(session)
+    """What is told of these (agent, session) pairs one by one, each in its tier, and nothing has closed since.
+
+    Oldest first.
+    """
+    rows = [row for agent, named in _by_agent(keys) for row in tiers.told(tx, agent, named)]
+    compressed = {row.id: row.told for row in rows if row.tier == "compressed"}
+    return [
+        replace(f, text=compressed[f.id], sources=f.sources[:1]) if f.id in compressed else f
+        for f in _current(tx, rows)
+    ]
+
+
+def closable(tx: Tx, keys: Sequence[tuple[str, str]], *, agent: str | None, user: str | None) -> list[Finding]:
+    """What later turns may close: the live findings of these pairs, whatever their tier, and what gists tell.
+
+    As they were found, oldest first.
+    """
+    now = sa.select(findings).where(
+        findings.c.tenant == tx.tenant, findings.c.until.is_(None), findings.c.status.in_(tiers.LIVE)
+    )
     rows: list[Any] = []
-    for agent, named in by_agent.items():
-        for part in parts(named):
-            rows += tx.conn.execute(
-                sa.select(findings).where(
-                    findings.c.tenant == tx.tenant,
-                    findings.c.agent == agent,
-                    findings.c.session.in_(part),
-                    findings.c.until.is_(None),
-                    findings.c.status.in_(("open", "active")),
-                )
-            ).all()
-    closed = _links_of(tx, [row.id for row in rows])
-    current = [row for row in rows if row.id not in closed]
-    return sorted(_findings(tx, current), key=lambda f: (f.learned_at, f.id))
+    for owner, named in _by_agent(keys):
+        rows += tx.conn.execute(now.where(findings.c.agent == owner, findings.c.session.in_(named))).all()
+    rows += tiers.in_gists(tx, agent, user)
+    return _current(tx, list({row.id: row for row in rows}.values()))
+
+
+def wishes(tx: Tx, agent: str | None, user: str | None, *, limit: int = 500) -> list[Finding]:
+    """The newest pinned findings of the user (agent None: with all that the scope admits), however old."""
+    agent = tx.scope.agent or agent
+    pinned = sa.select(findings).where(
+        findings.c.tenant == tx.tenant,
+        findings.c.user.is_(None) if user is None else findings.c.user == user,
+        findings.c.pinned,
+        sa.func.coalesce(findings.c.until, 0) == 0,  # not in the words of the index of all findings of a user
+        findings.c.status.in_(tiers.LIVE),
+    )
+    if agent is not None:
+        pinned = pinned.where(findings.c.agent == agent)
+    return _current(tx, tx.conn.execute(pinned.order_by(findings.c.learned_at.desc()).limit(limit)).all())
 
 
 def finding(tx: Tx, id: str) -> Finding:
@@ -150,7 +183,7 @@ def finding(tx: Tx, id: str) -> Finding:
     row = tx.conn.execute(newest).first()
     if row is None or not tx.scope.admits(row.agent, row.user):
         raise NotFound(f"finding {id!r} does not exist here; take an id from a search or a snapshot")
-    known = _findings(tx, [row])[0]
+    known = findings_of(tx, [row])[0]
     link = _links_of(tx, [id]).get(id)
     if link is not None and known.live:
         known = replace(known, status=link.status, superseded_by=link.superseded_by, reason=link.reason)
@@ -192,22 +225,12 @@ def _check(tx: Tx, snapshot: Snapshot) -> None:
 
 
 def _state(f: Finding | None) -> tuple[object, ...]:
-    return (
-        ()
-        if f is None
-        else (
-            f.text,
-            f.status,
-            f.subject,
-            f.salience,
-            f.pinned,
-            f.valid_from,
-            f.valid_to,
-            f.superseded_by,
-            f.reason,
-            f.sources,
-        )
-    )
+    return () if f is None else _CHANGING(f)
+
+
+_CHANGING = attrgetter(
+    "text", "status", "subject", "salience", "pinned", "valid_from", "valid_to", "superseded_by", "reason", "sources"
+)
 
 
 def _end(tx: Tx, ids: Sequence[str], version: int) -> None:
@@ -295,28 +318,28 @@ def _heads(tx: Tx) -> sa.Select[Any]:
     return cast("sa.Select[Any]", sa.select(snapshots).where(snapshots.c.tenant == tx.tenant))
 
 
-def _head(row: Any) -> Snapshot:
-    return Snapshot(row.session, row.agent, row.version, row.through, row.created_at, row.by, row.summary)
+def head_of(row: Any) -> Snapshot:
+    """The snapshot of this row, without its findings."""
+    themes = tuple(Theme(text, count) for text, count in json.loads(row.themes))
+    head = Snapshot(row.session, row.agent, row.version, row.through, row.created_at, row.by, row.summary)
+    return replace(head, extractor=row.extractor, themes=themes)
 
 
-def _whole(tx: Tx, row: Any) -> Snapshot:
-    return replace(_head(row), findings=tuple(_as_of(tx, row.agent, row.session, row.version)))
+def _as_of(tx: Tx, agent: str, session: str, version: int | None = None) -> list[Finding]:
+    """The findings of a version; None is the newest, which is read without looking at the states of all others."""
+    here = sa.select(findings).where(
+        findings.c.tenant == tx.tenant, findings.c.agent == agent, findings.c.session == session
+    )
+    if version is None:
+        here = here.where(findings.c.until.is_(None))
+    else:
+        here = here.where(findings.c.since <= version, sa.or_(findings.c.until.is_(None), findings.c.until > version))
+    rows = tx.conn.execute(here).all()
+    return sorted(findings_of(tx, rows, version), key=lambda f: (f.learned_at, f.id))
 
 
-def _as_of(tx: Tx, agent: str, session: str, version: int) -> list[Finding]:
-    rows = tx.conn.execute(
-        sa.select(findings).where(
-            findings.c.tenant == tx.tenant,
-            findings.c.agent == agent,
-            findings.c.session == session,
-            findings.c.since <= version,
-            sa.or_(findings.c.until.is_(None), findings.c.until > version),
-        )
-    ).all()
-    return sorted(_findings(tx, rows, version), key=lambda f: (f.learned_at, f.id))
-
-
-def _findings(tx: Tx, rows: Sequence[Any], version: int | None = None) -> list[Finding]:
+def findings_of(tx: Tx, rows: Sequence[Any], version: int | None = None) -> list[Finding]:
+    """The findings of these rows, each with its sources, as of a version where one is given."""
     cited: dict[str, list[Source]] = {}
     for part in parts([row.id for row in rows]):
         wanted = sa.select(sources).where(sources.c.tenant == tx.tenant, sources.c.finding.in_(part))
@@ -345,6 +368,21 @@ def _findings(tx: Tx, rows: Sequence[Any], version: int | None = None) -> list[F
         )
         for row in rows
     ]
+
+
+def _by_agent(keys: Sequence[tuple[str, str]]) -> list[tuple[str, Sequence[str]]]:
+    """Sessions agent by agent: a list of pairs would find its rows by no index."""
+    named: dict[str, list[str]] = {}
+    for agent, session in keys:
+        named.setdefault(agent, []).append(session)
+    return [(agent, part) for agent, sessions in named.items() for part in parts(sessions)]
+
+
+def _current(tx: Tx, rows: Sequence[Any]) -> list[Finding]:
+    """The findings of these rows that no other session has closed, oldest first."""
+    closed = _links_of(tx, [row.id for row in rows])
+    current = [row for row in rows if row.id not in closed]
+    return sorted(findings_of(tx, current), key=lambda f: (f.learned_at, f.id))
 
 
 def _links_of(tx: Tx, ids: Sequence[str]) -> dict[str, Link]:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from carryover.store.events import LAST_ID
 from carryover.store.tables import counters, events
 
 BUSY_MS = 10_000
+_SCORED = 12_000  # chunks that one search scores at most; of more, the newest
 SETTLE_MS = 250  # how long a checkpoint waits for readers; the next one tries again
 
 # Contentless: the index keeps no second copy of the text. Its words are hashes (`hashed`); `owner`
@@ -59,11 +61,7 @@ class Sqlite:
                 f"database_url {url!r} names no file, and a log in memory would not last; write it as sqlite:///path",
                 field="database_url",
             )
-        engine = sa.create_engine(
-            url, pool_size=pool, max_overflow=48, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False}
-        )
-        event.listen(engine, "connect", _on_connect)
-        return engine
+        return connected(url, pool, sqlite3)
 
     def enter(self, conn: sa.Connection, tenant: str, *, writing: bool) -> None:
         # A writer takes the lock before it reads: what it decides on stays true until it commits. On the driver's own
@@ -121,10 +119,13 @@ class Sqlite:
             )
 
     def unindex(self, conn: sa.Connection, tenant: str, rows: Sequence[Chunk]) -> None:
-        if rows:
+        # Taking out what a damaged index lacks would damage it further, and fail.
+        listed = "SELECT 1 FROM chunks_text_docsize WHERE id = ?"
+        there = [row for row in rows if conn.exec_driver_sql(listed, (row.n,)).first() is not None]
+        if there:
             conn.exec_driver_sql(
                 "INSERT INTO chunks_text(chunks_text, rowid, owner, terms) VALUES ('delete', ?, ?, ?)",
-                [_entry(tenant, row) for row in rows],
+                [_entry(tenant, row) for row in there],
             )
 
     def purge(self, conn: sa.Connection) -> None:
@@ -148,16 +149,33 @@ class Sqlite:
             source += " CROSS JOIN chunks ON chunks.tenant = ? AND chunks.n = chunks_text.rowid"
             dated = "AND chunks.created_at >= ? AND chunks.created_at < ? "
             values = list(bounds.moments)
-        rows = conn.exec_driver_sql(
-            f"SELECT chunks_text.rowid, bm25(chunks_text, 0.0, 1.0) AS score FROM {source} "
-            f"WHERE chunks_text MATCH ? {dated}ORDER BY score, chunks_text.rowid DESC LIMIT ?",
+        rows = hot.rows(
+            conn,
+            "SELECT n, score FROM (SELECT chunks_text.rowid AS n, bm25(chunks_text, 0.0, 1.0) AS score "
+            f"FROM {source} WHERE chunks_text MATCH ? {dated}ORDER BY chunks_text.rowid DESC LIMIT {_SCORED}) "
+            "ORDER BY score, n DESC LIMIT ?",
             (*([tenant] if dated else []), _match(tenant, list(weights), bounds), *values, k),
         )
         return [(row[0], -row[1]) for row in rows]
 
-    def frequency(self, conn: sa.Connection, tenant: str, terms: Sequence[str]) -> dict[str, int]:
-        counted = "SELECT doc FROM chunks_terms WHERE term = ?"
-        return {term: conn.exec_driver_sql(counted, (hashed.word(tenant, term),)).scalar() or 0 for term in terms}
+    def frequency(
+        self, conn: sa.Connection, tenant: str, terms: Sequence[str], most: int | None = None
+    ) -> dict[str, int]:
+        if most is None:
+            counted, sign = "SELECT doc FROM chunks_terms WHERE term = ?", ""
+        else:  # the row of a frequent term is as long as all its chunks
+            counted, sign = f"SELECT count(*) FROM (SELECT 1 FROM chunks_text(?) LIMIT {most})", "terms : "
+        words = {term: sign + hashed.word(tenant, term) for term in terms}
+        found = {term: hot.rows(conn, counted, (word,)) for term, word in words.items()}
+        return {term: rows[0][0] if rows else 0 for term, rows in found.items()}
+
+
+def connected(url: str, pool: int, module: ModuleType) -> sa.Engine:
+    """An engine for the file, by way of this module for SQLite."""
+    waiting = {"timeout": BUSY_MS / 1000, "check_same_thread": False}
+    engine = sa.create_engine(url, module=module, pool_size=pool, max_overflow=48, connect_args=waiting)
+    event.listen(engine, "connect", _on_connect)
+    return engine
 
 
 def _make_private(path: str | None) -> None:
@@ -172,7 +190,7 @@ def _on_connect(connection: Any, _: object) -> None:
     try:
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}").close()
-    except sqlite3.Error:
+    except BaseException:
         connection.close()
         raise
 

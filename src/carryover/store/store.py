@@ -129,6 +129,11 @@ class Store:
                 self._watcher = None
         self.engine.dispose()
 
+    def reopen(self, engine: sa.Engine) -> None:
+        """The same database by way of another engine; nobody uses the store meanwhile."""
+        self.close()
+        self.engine = engine
+
     def __enter__(self) -> Store:
         return self
 

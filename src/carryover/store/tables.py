@@ -15,6 +15,12 @@ metadata = sa.MetaData()
 # Rows that lie in the order of their key: one page to write where SQLite would write a table's and an index's.
 CLUSTERED: dict[str, Any] = {"sqlite_with_rowid": False}
 
+
+def _where(only: str, on_sqlite: str | None = None) -> dict[str, Any]:
+    """The index holds only these rows; a query finds it where it says the same in the same words."""
+    return {"sqlite_where": sa.text(on_sqlite or only), "postgresql_where": sa.text(only)}
+
+
 sessions = Table(
     "sessions",
     metadata,
@@ -107,7 +113,8 @@ snapshots = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("by", Text, nullable=False),
     Column("summary", Text, nullable=False),
-    Column("topics", Text, nullable=False, server_default="[]"),
+    Column("themes", Text, nullable=False, server_default="[]"),
+    Column("extractor", Text, nullable=False, server_default=""),  # which version of it; `by` is its name alone
 )
 Index("snapshots_by_user", snapshots.c.tenant, snapshots.c.user, snapshots.c.created_at)
 
@@ -137,7 +144,9 @@ findings = Table(
     Column("reason", Text),
 )
 Index("findings_by_session", findings.c.tenant, findings.c.agent, findings.c.session, findings.c.since)
-Index("findings_by_user", findings.c.tenant, findings.c.user, findings.c.until)
+Index("findings_by_user", *(findings.c[n] for n in ("tenant", "user", "until", "agent")))
+Index("findings_now", *(findings.c[n] for n in ("tenant", "agent", "session")), **_where("until IS NULL"))
+Index("findings_pinned", *(findings.c[n] for n in ("tenant", "user", "learned_at")), **_where("pinned", "pinned = 1"))
 
 # What a finding stands on: turns `first`..`last`, in one of which the quote stands verbatim.
 sources = Table(
@@ -169,6 +178,35 @@ links = Table(
     Column("reason", Text, nullable=False),
 )
 Index("links_by_session", links.c.tenant, links.c.agent, links.c.session)
+
+# Whether a finding, in the state that was checked, stands in its turns (`holds` null: their content is gone).
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("finding", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("checker", BigInteger, nullable=False),
+    Column("checked_at", BigInteger, nullable=False),
+    Column("holds", Boolean),
+    Column("detail", Text, nullable=False),  # what does not hold, as JSON
+)
+Index("verdicts_by_session", verdicts.c.tenant, verdicts.c.agent, verdicts.c.session)
+
+# How a state of a finding is told as of now (`text`, "" for nothing); one without a row is told in full.
+tiers = Table(
+    "tiers",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("tenant", "finding")),
+    Column("since", BigInteger, primary_key=True, autoincrement=False),
+    *(Column(name, Text, nullable=False) for name in ("agent", "session", "tier", "text", "period")),
+    *(Column(name, Text) for name in ("user", "twin")),  # `twin` is the finding that says the same
+    *(Column(name, BigInteger, nullable=False) for name in ("at", "freed")),  # `freed` counts bytes of text
+)
+Index("tiers_by_session", tiers.c.tenant, tiers.c.agent, tiers.c.session, tiers.c.tier)
+Index("tiers_told", *(tiers.c[n] for n in ("tenant", "user", "tier", "agent")), **_where("text <> ''"))
 
 # `n` numbers a chunk in the text and vector indexes; the database hands it out.
 chunks = Table(
@@ -216,6 +254,18 @@ vectors = Table(
     Column("vector", LargeBinary, nullable=False),
     Column("added", BigInteger, nullable=False),  # the generation that brought it, which leads to its code
 )
+
+# Which space answers a tenant's searches, which is being filled, and which is on its way out (`spaces.py`).
+spaces = Table(
+    "spaces",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("tenant", "space")),
+    Column("state", Text, nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in ("since", "through")),
+    **CLUSTERED,
+)
+_SERVING: dict[str, Any] = dict.fromkeys(("sqlite_where", "postgresql_where"), spaces.c.state == "serving")
+Index("spaces_serving", spaces.c.tenant, unique=True, **_SERVING)
 
 # One bit for each number of a vector, with what a search filters by: all that a copy in memory needs, a tenth of
 # the vectors' size and in the order in which copies read on.
@@ -314,6 +364,18 @@ keys = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("last_used_at", BigInteger),
     Column("revoked_at", BigInteger),
+)
+
+# How each extractor stands with the tenant; `detail` is how it compared with the one that was promoted.
+extractors = Table(
+    "extractors",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    *(Column(name, Text, nullable=False) for name in ("state", "against", "reason", "detail")),
+    Column("since", BigInteger, nullable=False),
+    Column("score", Float),
+    **CLUSTERED,
 )
 
 # Keys that all processes of one installation share, made by whichever needs one first; and how far a move into this

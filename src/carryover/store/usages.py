@@ -59,6 +59,18 @@ def record(tx: Tx, job: Job, usage: Usage, *, reservation: str | None = None, sa
         tx.conn.execute(usages.update().where(*mine).values(settled))
 
 
+def of_run(tx: Tx, agent: str, session: str, at: int) -> Usage | None:
+    """What the consolidation of the session consumed that was saved at this time.
+
+    Runs of one session follow each other, so of those that came to something it is the last that had begun by then.
+    """
+    columns = [usages.c.model, *(usages.c[name] for name in _SUMS)]
+    mine = (usages.c.tenant == tx.tenant, usages.c.agent == agent, usages.c.session == session)
+    wanted = sa.select(*columns).where(*mine, usages.c.kind == "consolidate", usages.c.saved, usages.c.at <= at)
+    row = tx.conn.execute(wanted.order_by(usages.c.at.desc()).limit(1)).first()
+    return None if row is None else _usage(row[0], row[1:])
+
+
 def spent(tx: Tx, at: int) -> Usage:
     """Settled usage of the UTC day that `at` lies in."""
     return _sum(tx, day_of(at), day_of(at) + DAY_MS, settled=True)

@@ -7,27 +7,20 @@ numbers: the best by their codes are read from the table and scored exactly, all
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from numpy.typing import NDArray
 
 from carryover.core.ports import Vector
-from carryover.store import codes, copies, counters, pgvector
+from carryover.store import coded, codes, copies, counters, pgvector, sqlitevec
 from carryover.store.dialect import Bounds
-from carryover.store.matrix import Matrix
-from carryover.store.near import Among, Nearest, exact_scores
+from carryover.store.near import Nearest, exact_scores
 from carryover.store.parts import parts
 from carryover.store.store import Tx
 from carryover.store.tables import chunks, removals, vectors
 from carryover.store.tables import codes as code_rows
 
-# Of a search in codes: so many times as many as are wanted are scored exactly, and so many at least; before that, so
-# many times more are put in order by a finer reading of their codes; and so many of all are read to learn how
-# distances and scores hang together.
-_EXACT, _FEWEST, _FINER, _SAMPLE = 2, 100, 4, 256
 _RECODED = 2_000  # rows at a time
 _FILTERS = (
     chunks.c.n,
@@ -63,8 +56,10 @@ def add(tx: Tx, space: str, rows: Sequence[tuple[int, Vector]]) -> int:
             sa.insert(code_rows),
             [{**mine, **alive[n], "code": code.tobytes()} for n, code in zip(new, bits, strict=True)],
         )
-    if pgvector.serves(tx):
+    if pgvector.serves(tx, space):
         pgvector.follow(tx, space)
+    elif sqlitevec.serves(tx, space):
+        sqlitevec.follow(tx, space)
     return len(alive)
 
 
@@ -82,7 +77,9 @@ def remove(tx: Tx, ns: Sequence[int]) -> int:
             code_rows.delete().where(code_rows.c.tenant == tx.tenant, *keyed),
             [{"the_space": space, "the_added": added, "the_n": n} for space, added, n in found],
         )
-        _tell(tx, {row.n for row in found})
+        gone = {row.n for row in found}
+        _tell(tx, gone)
+        sqlitevec.remove(tx, sorted(gone))
     return len(found)
 
 
@@ -103,33 +100,32 @@ def nearest(tx: Tx, space: str, vector: Vector, bounds: Bounds, k: int) -> Neare
     Users say little and agents write much: with one list for both, long answers would crowd out what they answer.
     None when no vector of this length is admitted.
     """
-    if pgvector.serves(tx):
+    if pgvector.serves(tx, space):
         return pgvector.nearest(tx, space, np.asarray(vector, np.float32), bounds, k)
+    if sqlitevec.serves(tx, space):
+        return sqlitevec.nearest(tx, space, np.asarray(vector, np.float32), bounds, k)
     matrix = copies.current(tx, space)
-    if matrix is None or matrix.dim != len(vector):
+    if matrix is None or matrix.dim != len(vector) or matrix.size == 0:
         return None
     rows = matrix.admitted(bounds)
-    if rows.size == 0:
+    if not isinstance(rows, slice) and rows.size == 0:
         return None
     query = np.asarray(vector, np.float32)
-    users = matrix.is_user[rows]
-    groups = np.flatnonzero(users), np.flatnonzero(~users)
-    scored = _scored(matrix, query, rows) if matrix.full else _estimated(tx, space, matrix, query, rows, groups, k)
+    if not matrix.full:
+        return coded.nearest(tx, space, matrix, query, rows, k)
+    users, found = matrix.is_user[rows], matrix.scores(query, rows)
     top: dict[int, float] = {}
-    for group in groups:
-        exact = group if scored.exact is None else group[scored.exact[group]]
-        found = scored.scores[exact]
-        best = np.argpartition(-found, k)[:k] if exact.size > k else slice(None)
-        top |= dict(zip(matrix.n[rows[exact[best]]].tolist(), found[best].tolist(), strict=True))
-    sessions = matrix.best_of_sessions(scored.scores, rows)
-    among = Among(len(sessions), sessions.mean(), sessions.std())
-    return Nearest(top, int(rows.size), scored.mean, scored.std, sessions, among)
+    for group in (users.nonzero()[0], (~users).nonzero()[0]):
+        best = group[np.argpartition(-found[group], k)[:k]] if group.size > k else group
+        top |= dict(zip(matrix.n[rows][best].tolist(), found[best].tolist(), strict=True))
+    sessions = matrix.sessions(rows, found.__getitem__)
+    return Nearest(top, found.size, float(found.mean()), float(found.std()), sessions, sessions.among())
 
 
 def scores(tx: Tx, space: str, vector: Vector, ns: Collection[int]) -> dict[int, float]:
     """The scores of these chunks, as far as they have vectors."""
     query = np.asarray(vector, np.float32)
-    if pgvector.serves(tx):
+    if pgvector.serves(tx, space) or sqlitevec.serves(tx, space):
         return exact_scores(tx, space, query, sorted(ns))
     matrix = copies.current(tx, space)
     if matrix is None or matrix.dim != len(vector):
@@ -148,13 +144,23 @@ def recode(tx: Tx) -> None:
     vectorless = ~sa.exists().where(vectors.c.tenant == code_rows.c.tenant, matched())
     tx.conn.execute(code_rows.delete().where(code_rows.c.tenant == tx.tenant, vectorless))
     codeless = ~sa.exists().where(code_rows.c.tenant == vectors.c.tenant, matched())
-    keys = vectors.c.tenant, vectors.c.space, vectors.c.added, vectors.c.vector
-    wanted = sa.select(*keys, *_FILTERS).join_from(
-        vectors, chunks, sa.and_(chunks.c.tenant == vectors.c.tenant, chunks.c.n == vectors.c.n)
-    )
-    some = wanted.where(vectors.c.tenant == tx.tenant, codeless).limit(_RECODED)
+    some = _uncoded().where(vectors.c.tenant == tx.tenant, codeless).limit(_RECODED)
     while rows := tx.conn.execute(some).mappings().all():
         tx.conn.execute(sa.insert(code_rows), [{**row, "code": _code(row["vector"])} for row in rows])
+    renew(tx)
+
+
+def encode(tx: Tx, space: str, ns: Sequence[int]) -> None:
+    """These vectors, which have no code, have theirs; copies in memory learn of it by `renew`."""
+    for part in parts(ns):
+        here = vectors.c.tenant == tx.tenant, vectors.c.space == space, vectors.c.n.in_(part)
+        rows = tx.conn.execute(_uncoded().where(*here)).mappings().all()
+        if rows:
+            tx.conn.execute(sa.insert(code_rows), [{**row, "code": _code(row["vector"])} for row in rows])
+
+
+def renew(tx: Tx) -> None:
+    """Every process reads the tenant's vectors anew before it searches them."""
     if counters.values(tx, ["vectors"]) != [0]:
         counters.bump(tx, "removals", copies.REMEMBERED + 1)
 
@@ -164,85 +170,14 @@ def matched() -> sa.ColumnElement[bool]:
     return sa.and_(*(code_rows.c[name] == vectors.c[name] for name in ("space", "added", "n")))
 
 
+def _uncoded() -> sa.Select[*tuple[Any, ...]]:
+    """What a code is made of."""
+    wanted = sa.select(vectors.c.tenant, vectors.c.space, vectors.c.added, vectors.c.vector, *_FILTERS)
+    return wanted.join_from(vectors, chunks, sa.and_(chunks.c.tenant == vectors.c.tenant, chunks.c.n == vectors.c.n))
+
+
 def _code(vector: bytes) -> bytes:
     return codes.encoded(np.frombuffer(vector, "<f4")[None]).tobytes()
-
-
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """The scores of all admitted rows, and which of them are exact (None: all)."""
-
-    scores: NDArray[np.float32]
-    mean: float
-    std: float
-    exact: NDArray[np.bool_] | None = None
-
-
-def _scored(matrix: Matrix, query: NDArray[np.float32], rows: NDArray[np.intp]) -> _Scored:
-    found = matrix.scores(query, rows)
-    return _Scored(found, float(found.mean()), float(found.std()))
-
-
-def _estimated(
-    tx: Tx,
-    space: str,
-    matrix: Matrix,
-    query: NDArray[np.float32],
-    rows: NDArray[np.intp],
-    groups: Sequence[NDArray[np.intp]],
-    k: int,
-) -> _Scored:
-    """The best of each group exactly; all others such that mean and deviation of the whole are right."""
-    distances = matrix.distances(query, rows)
-    sample = np.linspace(0, rows.size - 1, _SAMPLE).astype(np.intp)
-    read = np.unique(np.concatenate([sample, *(_nearby(matrix, query, rows, distances, group, k) for group in groups)]))
-    ns = matrix.n[rows[read]].tolist()
-    found = exact_scores(tx, space, query, ns)
-    exact = np.zeros(rows.size, np.bool_)
-    exact[read] = [n in found for n in ns]
-    scores = np.zeros(rows.size, np.float32)
-    scores[exact] = [found[n] for n in ns if n in found]
-    if exact.all():
-        return _Scored(scores, float(scores.mean()), float(scores.std()), exact)
-    known = sample[exact[sample]]
-    mean, std = _spread(distances, distances[known].astype(np.float32), scores[known])
-    # Stretched to the true deviation: a straight fit would draw all that is estimated towards the mean, and with it
-    # the sessions that hold nothing exact.
-    away = distances.std() or 1.0
-    estimates = (mean + (distances.mean() - distances.astype(np.float32)) * (std / away)).astype(np.float32)
-    return _Scored(np.where(exact, scores, estimates), mean, std, exact)
-
-
-def _nearby(
-    matrix: Matrix,
-    query: NDArray[np.float32],
-    rows: NDArray[np.intp],
-    distances: NDArray[np.uint16],
-    group: NDArray[np.intp],
-    k: int,
-) -> NDArray[np.intp]:
-    """Those of the group that are worth an exact score."""
-    wanted = max(int(_EXACT * k), _FEWEST)
-    near = group[codes.lowest(distances[group], wanted * _FINER)]
-    if near.size <= wanted:
-        return near
-    return near[np.argpartition(-matrix.refined(query, rows[near]), wanted)[:wanted]]
-
-
-def _spread(
-    distances: NDArray[np.uint16], of_known: NDArray[np.float32], known: NDArray[np.float32]
-) -> tuple[float, float]:
-    """Mean and standard deviation of all scores, from those that are known and the distances of all.
-
-    What is known is a small sample; how its distances differ from all distances tells how its scores do.
-    """
-    if known.size == 0:
-        return 0.0, 0.0
-    away = of_known - of_known.mean()
-    slope = float(away @ (known - known.mean())) / (float(away @ away) or 1.0)
-    rest = known - known.mean() - slope * away
-    mean = float(known.mean()) + slope * float(distances.mean() - of_known.mean())
-    return mean, float(np.sqrt(slope**2 * distances.var() + rest.var()))
 
 
 def _tell(tx: Tx, gone: Collection[int]) -> None:

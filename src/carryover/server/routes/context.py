@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from carryover.core import telemetry
+from carryover.core.clock import parse_time
 from carryover.core.context import Reach, Wanted
 from carryover.core.errors import Invalid
 from carryover.core.scope import DEFAULT, Scope
@@ -95,6 +96,7 @@ def _shown(memory: Carryover, wanted: Wanted) -> Shown:
         reach=wanted.reach,
         max_tokens=wanted.max_tokens,
         query=wanted.query,
+        as_of=wanted.as_of,
     )
     document = encode(found)
     document["findings"] = [_finding(finding) for finding in document["findings"]]
@@ -109,6 +111,7 @@ def _wanted(request: Request) -> Wanted:
     budget = params.get("max_tokens", "500")
     if not (budget.isascii() and budget.isdigit() and len(budget) < 10):
         raise Invalid(f"max_tokens {budget[:40]!r} is no number; use 1 or more", field="max_tokens")
+    as_of = params.get("as_of")
     return Wanted(
         session_id=request.path_params["id"],
         agent_id=params.get("agent_id", DEFAULT),
@@ -116,6 +119,7 @@ def _wanted(request: Request) -> Wanted:
         reach=reach,
         max_tokens=int(budget),
         query=params.get("query"),
+        as_of=None if as_of is None else parse_time(as_of, "as_of"),
     )
 
 

@@ -42,9 +42,9 @@ async def health(request: Request) -> Response:
         found = await run_in_threadpool(memory.health)
     except StoreUnavailable as cause:
         down = {"status": "down", "store": {**store, "status": "down", "reason": cause.message}, "cache": cache}
-        return answers.answer({**down, "queue": {}, "version": VERSION}, 503, {"Retry-After": "1"})
+        return answers.answer({**down, "queue": {}, "notes": (), "version": VERSION}, 503, {"Retry-After": "1"})
     shown = {"status": found.status, "store": {**store, "status": "ok"}, "cache": cache, "queue": found.queue}
-    return answers.answer({**shown, "version": VERSION})
+    return answers.answer({**shown, "notes": found.notes, "version": VERSION})
 
 
 @router.get("/health/live", **gives("Live"))
