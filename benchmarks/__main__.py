@@ -18,9 +18,10 @@ def main() -> int:
         runs = [["benchmarks.append", folder], ["benchmarks.server", "--model"]]
         runs += [["benchmarks.postgres"], ["benchmarks.fairness"], ["benchmarks.drain"], ["benchmarks.vectors"]]
         if SHARED.is_dir():
-            runs += [["benchmarks.search"], ["benchmarks.contexts"], ["carryover", "eval", "recall", f"{SHARED}/eval"]]
+            runs += [["benchmarks.search"], ["benchmarks.contexts"], ["benchmarks.ablation"]]
+            runs += [["carryover", "eval", "recall", f"{SHARED}/eval"]]
         else:
-            print(f"no evaluation data at {SHARED}: search, contexts and recall are left out")
+            print(f"no evaluation data at {SHARED}: search, contexts, ablation and recall are left out")
         for run in runs:
             print(f"\n# {run[0]}\n", flush=True)
             failed += subprocess.run([sys.executable, "-m", *run], cwd=ROOT, check=False).returncode != 0

@@ -36,6 +36,7 @@ from carryover.core.usage import Cap
 from carryover.jobs.worker import Worker
 from carryover.log import lifecycle
 from carryover.log.append import Limits, append, open_log
+from carryover.memory.choice import Extractors
 from carryover.memory.consolidate import consolidation
 from carryover.memory.rules import Rules
 from carryover.memory.words import content
@@ -45,7 +46,7 @@ from carryover.recall.search import search
 from carryover.store.store import Store
 
 BUDGETS = (120, 500, 1000)
-FINER = 1.3
+FINER = 1.0
 AGENT = "agent"
 
 
@@ -67,7 +68,9 @@ def main() -> int:
     limits = Limits()
     with tempfile.TemporaryDirectory() as folder, Store.open(f"sqlite:///{folder}/contexts.db") as store:
         log = open_log(store, limits)
-        worker = Worker(store, {"consolidate": consolidation(Rules()), "index": indexing()}, lambda _: Cap())
+        worker = Worker(
+            store, {"consolidate": consolidation(Extractors(Rules())), "index": indexing()}, lambda _: Cap()
+        )
         for n, conversation in enumerate(_conversations(asked.shared)):
             scope = Scope(f"t{n}")
             for name, drafts in conversation.sessions.items():

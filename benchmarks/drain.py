@@ -21,6 +21,7 @@ from carryover.core.session import Append, Draft
 from carryover.core.usage import Cap
 from carryover.jobs.worker import Worker
 from carryover.log.append import Limits, append, open_log
+from carryover.memory.choice import Extractors
 from carryover.memory.consolidate import KIND, consolidation
 from carryover.memory.rules import Rules
 from carryover.store.store import Store
@@ -96,7 +97,7 @@ def drained(url: str, processes: int, concurrency: int, expected: int) -> float:
 
 def work(url: str, concurrency: int) -> None:
     with Store.open(url) as store:
-        worker = Worker(store, {KIND: consolidation(Rules())}, lambda _tenant: Cap())
+        worker = Worker(store, {KIND: consolidation(Extractors(Rules()))}, lambda _tenant: Cap())
         print("ready", flush=True)
         sys.stdin.readline()
         ran: list[int] = []

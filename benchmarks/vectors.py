@@ -2,6 +2,9 @@
 
     OPENBLAS_NUM_THREADS=1 python -m benchmarks.vectors [--vectors 1000000] [--postgres] [--hnsw 100000]
 
+Where sqlite-vec can be loaded (`pip install sqlite-vec`, and `pysqlite3` where Python's own SQLite loads no extensions)
+the ten nearest are asked of it as well, each query of both in turn: it compares every vector, in a table of its own.
+
 The vectors are those of distinct sentences of the evaluation sets, made once and kept in a folder outside of the
 checkout. What is wanted beyond their number is mixed from pairs of them; queries are sentences that are in no row.
 """
@@ -9,6 +12,7 @@ checkout. What is wanted beyond their number is mixed from pairs of them; querie
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import logging
 import os
@@ -25,9 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carryover.core.chunk import Chunk
+from carryover.core.errors import Invalid
 from carryover.core.scope import Scope
 from carryover.providers.minilm import MiniLM
-from carryover.store import chunks, copies, pgvector, vectors
+from carryover.store import chunks, copies, pgvector, sqlitevec, vectors
 from carryover.store.dialect import Bounds
 from carryover.store.store import Store
 from servers import postgres
@@ -203,6 +208,53 @@ class Bench:
         return (time.perf_counter() - start) * 1000
 
 
+def beside_sqlite_vec(url: str, given: Data, first: int, folder: Path) -> None:
+    """The ten nearest of each query, by one-bit codes and by sqlite-vec in turn."""
+    try:
+        module = sqlitevec.driver()
+    except Invalid as missing:
+        print(f"not compared with sqlite-vec: {missing.message}")
+        return
+    theirs = module.connect(str(folder / "sqlite-vec.db"), isolation_level=None)
+    theirs.enable_load_extension(True)
+    importlib.import_module("sqlite_vec").load(theirs)
+    theirs.execute(f"CREATE VIRTUAL TABLE held USING vec0(e float[{given.rows.shape[1]}])")
+    theirs.execute("BEGIN")
+    theirs.executemany(
+        "INSERT INTO held(rowid, e) VALUES (?, ?)", ((n, row.tobytes()) for n, row in enumerate(given.rows, first))
+    )
+    theirs.execute("COMMIT")
+    taken: tuple[list[float], list[float]] = [], []
+    right: tuple[list[float], list[float]] = [], []
+    wanted = truth(given, np.arange(len(given.rows)))
+    with Store.open(url) as store:
+
+        def by_codes(query: Rows) -> set[int]:
+            with store.read(LARGE) as tx:
+                near = vectors.nearest(tx, SPACE, query, Bounds(), RECALL)  # type: ignore[arg-type]
+            assert near is not None
+            return set(sorted(near.top, key=lambda n: -near.top[n])[:RECALL])
+
+        def by_them(query: Rows) -> set[int]:
+            asked = "SELECT rowid FROM held WHERE e MATCH ? AND k = ?"
+            return {row[0] for row in theirs.execute(asked, (query.tobytes(), RECALL))}
+
+        by_codes(given.queries[0])
+        for query, best in zip(given.queries, wanted, strict=True):
+            for way, ask in enumerate((by_codes, by_them)):
+                start = time.perf_counter()
+                found = ask(query)
+                taken[way].append((time.perf_counter() - start) * 1000)
+                right[way].append(len({n - first for n in found} & best) / RECALL)
+    theirs.close()
+    print("the ten nearest")
+    for way, name in enumerate(("one bit, SQLite", "sqlite-vec, every vector")):
+        print(_line(f"  {name}", taken[way]) + f"{statistics.mean(right[way]):10.3f}{min(right[way]):8.1f}")
+    own, their = (statistics.quantiles(one, n=20) for one in taken)
+    times = [their[at] / own[at] for at in (9, 18)]
+    print(f"  sqlite-vec takes {times[0]:.1f} times as long at the median, {times[1]:.1f} times at p95")
+
+
 def _line(name: str, taken: list[float]) -> str:
     cuts = statistics.quantiles(taken, n=20)
     return f"{name:34}{len(taken):6}{cuts[9]:9.1f}{cuts[18]:9.1f}"
@@ -257,6 +309,7 @@ def main() -> None:
         first = built(url, given)
         print(f"the file has {Path(folder, 'bench.db').stat().st_size / 1e6:.0f} MB")
         asking.run("one bit, SQLite", url, first)
+        beside_sqlite_vec(url, given, first, Path(folder))
         copies.FULL = len(given.rows) * 2
         asking.run("exact, SQLite", url, first)
         copies.FULL = 50_000
