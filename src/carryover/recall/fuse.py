@@ -36,8 +36,8 @@ class Weights:
     neighbours: tuple[tuple[int, float], ...] = ((-2, 0.2), (-1, 0.4), (1, 0.2), (2, 0.1))
     session: float = 0.4  # of a session's score, for each of its turns
     covers: float = 3.0  # where a turn and those around it hold all that is asked
-    asks: float = 2.0  # off a turn that asks and that a user replies to
-    answers: float = 1.5  # where a user replies to a turn that asks
+    asks: float = 2.0  # off a turn that asks and that a person replies to
+    answers: float = 1.5  # where a person replies to a turn that asks
     speaker: float = 0.3  # more of the whole score, for turns of the one who is named
     dated: float = 2.0  # where a turn was said on a date that the query names
     length: float = 2.0  # off a text e times as long as 50 tokens
@@ -211,15 +211,15 @@ class _Worth(dict[frozenset[str], float]):
 
 
 def _replied(near: Sequence[_Turn | None], weights: Weights) -> float:
-    """A turn that asks is rarely what is wanted, and what a user replies to one often is.
+    """A turn that asks is rarely what is wanted, and what a person replies to one often is.
 
     What a user asks of an assistant is not judged by that: there the user says most of what matters by asking.
     """
     before, turn, after = near[REACH - 1 : REACH + 2]
     score = 0.0
-    if turn is not None and turn.asks and after is not None and after.chunk.role == "user":
+    if turn is not None and turn.asks and after is not None and _is_person(after.chunk):
         score -= weights.asks
-    if turn is not None and turn.chunk.role == "user" and before is not None and before.asks:
+    if turn is not None and _is_person(turn.chunk) and before is not None and before.asks:
         score += weights.answers
     return score
 
@@ -241,6 +241,11 @@ def _place(chunk: Chunk) -> Place:
 
 def _share(chunk: Chunk, weights: Weights) -> float:
     return weights.long_answer if _is_long_answer(chunk) else 1.0
+
+
+def _is_person(chunk: Chunk) -> bool:
+    """A user; or, where two people talk, the one whose part is the assistant's, and who has a name and says little."""
+    return chunk.role == "user" or (chunk.role == "assistant" and chunk.name is not None and chunk.parts == 1)
 
 
 def _is_long_answer(chunk: Chunk) -> bool:

@@ -23,7 +23,7 @@ from carryover.store.store import Store, Tx
 
 MOST = 200  # hits of one answer; no more than an arm's candidates
 CANDIDATES = 200  # of each arm
-SEEDS = 100  # the best of them are ranked, with their neighbours; as many as are asked for, where that is more
+SEEDS = 60  # the best of them are ranked, with their neighbours; as many as are asked for, where that is more
 # The scale of BM25 is taken over as many chunks as this at most; else it would grow with the tenant.
 _BACKGROUND = 1_000
 _QUOTE = 240  # characters
