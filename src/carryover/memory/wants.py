@@ -137,4 +137,5 @@ PINNED = any_of(
     r"|code|commits?|examples?)\b",
     r"\bi (?:really )?(?:want|like|expect) (?:you )?(?:to (?:see|have|get) )?(?:.{2,60})\b(?:every time|each time"
     r"|always|whenever)\b",
+    r"\bi (?:always|only ever|never) (?:want|expect) (?!to (?:be|go|leave|forget|see)\b)\w",
 )
