@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from carryover.core import telemetry
@@ -23,7 +23,8 @@ from carryover.store.store import Store, Tx
 
 MOST = 200  # hits of one answer; no more than an arm's candidates
 CANDIDATES = 200  # of each arm
-SEEDS = 60  # the best of them are ranked, with their neighbours; as many as are asked for, where that is more
+SEEDS = 100  # the best of them are ranked, with their neighbours; as many as are asked for, where that is more
+OF_USERS = 60  # of these at most: more of them find nothing more, and what agents say takes its places beside them
 # The scale of BM25 is taken over as many chunks as this at most; else it would grow with the tenant.
 _BACKGROUND = 1_000
 _QUOTE = 240  # characters
@@ -57,7 +58,8 @@ def search(store: Store, scope: Scope, query: Query, *, embedder: Embedder | Non
         near = None if meant is None else _near(tx, meant, bounds)
         with telemetry.span("search", stage="fuse"):
             arms = [_by_words(matches, near)] + ([] if near is None else [_by_meaning(near, near.top)])
-            pool = _pool(tx, _seeds(arms)[: max(SEEDS, query.k)], bounds)
+            seeds = _seeds(arms)[: max(SEEDS, query.k)]
+            pool = _pool(tx, seeds, bounds, matches.chunks, max(OF_USERS, query.k))
             if near is not None and meant is not None:
                 missing = [chunk.n for chunk in pool if chunk.n not in near.top]
                 arms[1] = _by_meaning(near, near.top | vectors.scores(tx, meant.space, meant.vector, missing))
@@ -145,13 +147,16 @@ def _seeds(arms: Sequence[Arm]) -> list[int]:
     return sorted(own, key=lambda n: (-own[n], -n))
 
 
-def _pool(tx: Tx, seeds: Sequence[int], bounds: Bounds) -> list[Chunk]:
-    """The seeds, and the turns around them that the bounds admit."""
-    found: dict[int, Chunk] = {}
+def _pool(tx: Tx, seeds: Sequence[int], bounds: Bounds, known: Mapping[int, Chunk], of_users: int) -> list[Chunk]:
+    """The seeds, so many of users at most, and the turns around them that the bounds admit."""
+    read = chunks.by_n(tx, [n for n in seeds if n not in known])
+    found = {n: known.get(n) or read[n] for n in seeds if n in known or n in read}
+    for n in [n for n, chunk in found.items() if chunk.role == "user"][of_users:]:
+        del found[n]
     if bounds.kinds is None or "turn" in bounds.kinds:
-        near = chunks.around(tx, seeds, fuse.REACH)
-        found = {chunk.n: chunk for chunk in near if _inside(chunk, bounds)}
-    return list((found | chunks.by_n(tx, [n for n in seeds if n not in found])).values())
+        near = chunks.around(tx, list(found), fuse.REACH)
+        found = {chunk.n: chunk for chunk in near if _inside(chunk, bounds)} | found
+    return list(found.values())
 
 
 def _inside(chunk: Chunk, bounds: Bounds) -> bool:
