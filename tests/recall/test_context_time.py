@@ -13,7 +13,7 @@ from carryover.memory.rules import Rules
 from carryover.recall.context import OVERTAKEN, context
 from carryover.recall.context_known import Told
 from carryover.recall.context_text import Sheet
-from carryover.recall.context_themes import MORE_TALK, TALK, tell
+from carryover.recall.context_themes import MORE_TALK, TALK, tell, weighed
 from carryover.store import snapshots
 from carryover.store.snapshots import Link
 from carryover.store.store import Store
@@ -125,14 +125,14 @@ def test_themes_are_told_by_what_they_weigh(store: Store) -> None:
         session("s3", at(5, 9), ("wave", 2)),
     ]
     sheet, told = Sheet(500), set[str]()
-    tell(sheet, TALK, sessions, 500, told)
+    tell(sheet, TALK, weighed(sessions), 500, told)
     assert sheet.text([TALK]) == (
         "## Talked about\n- Apr to Jun 2026: chess club\n- Jan to Mar 2026: surfing, Lisbon, wave\n"
     )
     small, told = Sheet(500), set[str]()
-    tell(small, TALK, sessions, 24, told)
+    tell(small, TALK, weighed(sessions), 24, told)
     assert small.used <= 24
     assert told
     rest = set(told)
-    tell(small, MORE_TALK, sessions, 500, told)
+    tell(small, MORE_TALK, weighed(sessions), 500, told)
     assert all(word not in small.text([MORE_TALK]) for word in rest)

@@ -22,7 +22,7 @@ from carryover.core.text import digest
 from carryover.recall.context_kept import Shelf
 from carryover.recall.context_known import Asked, Known, State, Told, known_as_of, known_to, recent, state_of
 from carryover.recall.context_text import Sheet, day, is_english, one_line, short_id
-from carryover.recall.context_themes import MORE_TALK, TALK, tell
+from carryover.recall.context_themes import MORE_TALK, TALK, Weighed, tell, weighed
 from carryover.store import queue, sessions, snapshots, summaries, turns, verdicts
 from carryover.store.reach import Reached
 from carryover.store.store import Store, Tx
@@ -282,7 +282,8 @@ def _told(
     budget = int(max_tokens * FILLED)
     shares = _SHARES if answers is None else _SHARES_ASKED
     most = HEAD_SHARE if answers is None else sum(share for _, share in _SHARES_ASKED)
-    head = _head(known, shares, max(LEAST_HEAD, int(budget * most)), budget)
+    themes = weighed(known.sessions) if answers is None else []
+    head = _head(known, themes, shares, max(LEAST_HEAD, int(budget * most)), budget)
     said = [a.text if isinstance(a, Finding) else a.source.quote for a in answers or ()]
     said += [line for late in behind for *_, line in late.said]
     plain = is_english(said) if said else head.sheet.plain
@@ -293,7 +294,7 @@ def _told(
     quoted = behind if answers is None else ()
     _quote(tail, [late for late in quoted if late.key != asked.key])
     if answers is None:
-        tell(tail.sheet, MORE_TALK, known.sessions, tail.sheet.budget - tail.sheet.used, head.themes)
+        tell(tail.sheet, MORE_TALK, themes, tail.sheet.left, head.themes)
     for finding in known.findings:
         tail.add(MORE, finding)
     _quote(tail, [late for late in quoted if late.key == asked.key])  # most likely the model has seen these itself
@@ -314,7 +315,9 @@ def _told(
     )
 
 
-def _head(known: Known, shares: Sequence[tuple[str, float]], budget: int, whole: int) -> _Page:
+def _head(
+    known: Known, themes: Sequence[Weighed], shares: Sequence[tuple[str, float]], budget: int, whole: int
+) -> _Page:
     """Each section up to its share of the whole first, then what room is left, in the order of the sections."""
     plain = is_english(finding.text for finding in known.findings)
     page = _Page(Sheet(budget, plain), {})
@@ -327,7 +330,7 @@ def _head(known: Known, shares: Sequence[tuple[str, float]], budget: int, whole:
             limit = page.sheet.used + int(whole * share) if shared else budget
             if heading == TALK:
                 if shared:
-                    tell(page.sheet, TALK, known.sessions, limit - page.sheet.used, page.themes)
+                    tell(page.sheet, TALK, themes, limit - page.sheet.used, page.themes)
             elif heading == LATELY:
                 while lately and page.sheet.add(LATELY, lately[0], limit - page.sheet.used):
                     lately.pop(0)

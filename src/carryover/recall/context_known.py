@@ -153,7 +153,7 @@ def _known(
     findings = _most(_once(sorted(supported, key=lambda f: (f.learned_at, f.id), reverse=True)))
     quotes = [source.quote for finding in replaced for source in finding.sources if source.quote]
     # A name that only what was replaced says would read as if it still held.
-    gone = _terms_of(replaced) - _terms_of(held)
+    gone = _terms_of(replaced) - _terms_of(held) if replaced else set[str]()
     told = [_told(head, at, quotes, gone) for head, at in summaries.of(tx, versions).values()]
     return Known(
         findings=tuple(findings),
@@ -170,7 +170,7 @@ def _told(head: Snapshot, at: Time, replaced: Sequence[str], gone: set[str]) -> 
     summary = head.summary
     for quote in replaced:
         summary = summary.replace(quote, "")
-    themes = tuple(theme for theme in head.themes if gone.isdisjoint(terms(theme.text)))
+    themes = tuple(theme for theme in head.themes if not gone or gone.isdisjoint(terms(theme.text)))
     return Told(head.agent_id, head.session_id, head.version, head.through, at, " ".join(summary.split()), themes)
 
 

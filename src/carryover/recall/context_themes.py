@@ -15,7 +15,7 @@ NAME = 5  # how much more a name counts: people, places and products are what la
 
 
 @dataclass(slots=True)
-class _Weighed:
+class Weighed:
     """A theme over all sessions: how often it was said, in how many, and when most; `key` are its terms."""
 
     key: tuple[str, ...]
@@ -31,13 +31,13 @@ class _Weighed:
         return (1 if self.text.islower() else NAME) * self.count**1.5 / self.sessions
 
 
-def tell(sheet: Sheet, heading: str, sessions: Sequence[Told], most: int, told: set[str]) -> None:
+def tell(sheet: Sheet, heading: str, themes: Sequence[Weighed], most: int, told: set[str]) -> None:
     """The sheet tells the weightiest themes, in at most `most` tokens: a line for each quarter, the newest first.
 
     `told` are the terms of themes that are told already, and of those told now.
     """
     end = sheet.used + most
-    for one in _weighed(sessions):
+    for one in themes:
         if end - sheet.used < LEAST:
             break
         if told.issuperset(one.key):
@@ -47,17 +47,18 @@ def tell(sheet: Sheet, heading: str, sessions: Sequence[Told], most: int, told: 
         if sheet.grow(heading, opening, opening + text, more=f", {text}", most=end - sheet.used):
             told.update(one.key)
     if heading in sheet.sections:
-        newest = {f"- {quarter(one.at)}: ": one.at for one in sorted(sessions, key=lambda one: one.at)}
+        newest = {f"- {quarter(one.at)}: ": one.at for one in sorted(themes, key=lambda one: one.at)}
         lines = sheet.sections[heading]
         sheet.sections[heading] = {key: lines[key] for key in sorted(lines, key=lambda key: -newest[key])}
 
 
-def _weighed(sessions: Sequence[Told]) -> list[_Weighed]:
-    found: dict[tuple[str, ...], _Weighed] = {}
+def weighed(sessions: Sequence[Told]) -> list[Weighed]:
+    """The themes of all sessions together, the weightiest first."""
+    found: dict[tuple[str, ...], Weighed] = {}
     for told in sessions:
         for theme in told.themes:
             key = tuple(terms(theme.text))
-            one = found.setdefault(key, _Weighed(key, theme.text))
+            one = found.setdefault(key, Weighed(key, theme.text))
             one.count += theme.count
             one.sessions += 1
             if theme.count > one.peak:
