@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 from carryover.core.chunk import Chunk
 from carryover.core.scope import Scope
 from carryover.store import chunks, vectors
+from carryover.store.dialect import Bounds
 from carryover.store.store import Store
+
+# A name that no engine takes as it stands.
+SPACE, DIM = "a space: 'fp32'", 32
 
 
 def clustered(count: int, dim: int, *, seed: int) -> NDArray[np.float32]:
@@ -27,6 +31,26 @@ def put(store: Store, scope: Scope, space: str, rows: NDArray[np.float32], **mor
         added = chunks.add(tx, [_chunk(i, more) for i in range(len(rows))])
         vectors.add(tx, space, [(c.n, row) for c, row in zip(added, rows, strict=True)])  # type: ignore[misc]
     return [c.n for c in added]
+
+
+def near(store: Store, scope: Scope, query: Any, k: int = 10, **bounds: Any) -> vectors.Nearest | None:
+    """What a search by meaning finds in the space of the tests."""
+    with store.read(scope) as tx:
+        return vectors.nearest(tx, SPACE, query, Bounds(**bounds), k)
+
+
+def best(scores: dict[int, float], k: int = 10) -> set[int]:
+    """The numbers with the `k` highest scores."""
+    return set(sorted(scores, key=lambda n: -scores[n])[:k])
+
+
+def filled(store: Store, tenants: dict[str, int]) -> dict[str, tuple[list[int], NDArray[np.float32]]]:
+    """So many rows for each tenant, with their numbers."""
+    made: dict[str, tuple[list[int], NDArray[np.float32]]] = {}
+    for seed, (tenant, size) in enumerate(tenants.items()):
+        rows = clustered(size, DIM, seed=seed)
+        made[tenant] = put(store, Scope(tenant), SPACE, rows), rows
+    return made
 
 
 def _chunk(i: int, more: dict[str, Any]) -> Chunk:

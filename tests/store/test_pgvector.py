@@ -15,10 +15,8 @@ from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.store import copies, pgvector, spaces, vectors
 from carryover.store.dialect import Bounds
 from carryover.store.store import Store
-from clustered import clustered, put
+from clustered import DIM, SPACE, best, clustered, filled, near, put
 from servers.postgres import Server
-
-SPACE, DIM = "a space: 'fp32'", 32
 
 
 @pytest.fixture
@@ -26,23 +24,6 @@ def store(postgres_url: str) -> Iterator[Store]:
     with Store.open(postgres_url) as opened:
         pgvector.enable(opened, SPACE, DIM)
         yield opened
-
-
-def near(store: Store, scope: Scope, query: Any, k: int = 10, **bounds: Any) -> vectors.Nearest | None:
-    with store.read(scope) as tx:
-        return vectors.nearest(tx, SPACE, query, Bounds(**bounds), k)
-
-
-def best(scores: dict[int, float], k: int = 10) -> set[int]:
-    return set(sorted(scores, key=lambda n: -scores[n])[:k])
-
-
-def filled(store: Store, tenants: dict[str, int]) -> dict[str, tuple[list[int], NDArray[np.float32]]]:
-    made: dict[str, tuple[list[int], NDArray[np.float32]]] = {}
-    for seed, (tenant, size) in enumerate(tenants.items()):
-        rows = clustered(size, DIM, seed=seed)
-        made[tenant] = put(store, Scope(tenant), SPACE, rows), rows
-    return made
 
 
 def recall(store: Store, scope: Scope, ns: list[int], rows: NDArray[np.float32], **bounds: Any) -> float:

@@ -11,17 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from carryover.core.errors import Invalid, StoreUnavailable
 from carryover.core.scope import Scope
 from carryover.store import chunks, copies, spaces, sqlitevec, vectors
 from carryover.store.dialect import Bounds
 from carryover.store.store import Store
-from clustered import clustered, put
+from clustered import DIM, SPACE, best, clustered, filled, near, put
 from servers.postgres import Server
-
-SPACE, DIM = "a space: 'fp32'", 32
 
 
 def _is_loadable() -> bool:
@@ -42,23 +39,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(f"sqlite:///{tmp_path}/db") as opened:
         sqlitevec.enable(opened, SPACE, DIM)
         yield opened
-
-
-def near(store: Store, scope: Scope, query: Any, k: int = 10, **bounds: Any) -> vectors.Nearest | None:
-    with store.read(scope) as tx:
-        return vectors.nearest(tx, SPACE, query, Bounds(**bounds), k)
-
-
-def best(scores: dict[int, float], k: int = 10) -> set[int]:
-    return set(sorted(scores, key=lambda n: -scores[n])[:k])
-
-
-def filled(store: Store, tenants: dict[str, int]) -> dict[str, tuple[list[int], NDArray[np.float32]]]:
-    made: dict[str, tuple[list[int], NDArray[np.float32]]] = {}
-    for seed, (tenant, size) in enumerate(tenants.items()):
-        rows = clustered(size, DIM, seed=seed)
-        made[tenant] = put(store, Scope(tenant), SPACE, rows), rows
-    return made
 
 
 @needs_it
