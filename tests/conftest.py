@@ -107,7 +107,7 @@ def scope() -> Scope:
     return Scope("acme")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """Real conversations of third parties, which are no part of the project."""
     folder = Path(os.environ.get("CARRYOVER_SHARED", ROOT.parent / "shared"))

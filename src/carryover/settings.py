@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from carryover.core.clock import DAY_MS
@@ -33,6 +33,40 @@ class Caps(BaseModel):
     model_config = ConfigDict(extra="forbid")
     tokens_per_day: int | None = Field(None, ge=0, description="tokens in and out")
     money_per_day: Decimal | None = Field(None, ge=0, description="US dollars")
+
+
+class Coding(BaseModel):
+    """Where coding agents' logs are, and how much of them is kept."""
+
+    model_config = ConfigDict(extra="forbid")
+    sources: list[Path] | None = Field(
+        None,
+        description="folders and files with logs; default: where each coding agent is known to keep them",
+    )
+    user: str | None = Field(None, description="whose sessions they are")
+    raw_soft_cap_bytes: int = Field(
+        4 << 30, ge=0, description="size of the archive from which what was digested is thinned out and dropped"
+    )
+    raw_hard_cap_bytes: int = Field(
+        8 << 30, ge=0, description="size that the archive never exceeds, even where that loses data"
+    )
+    raw_max_age_days: int | None = Field(
+        None, gt=0, description="age from which archived logs that were digested are dropped; unset is never"
+    )
+    distilled_cap_bytes: int = Field(
+        1 << 30, ge=0, description="size of the digests and turns of coding sessions that raises an alarm"
+    )
+    every_s: float = Field(300, gt=0, description="how often `carryover ingest --watch` looks, whatever it is told")
+    domains: dict[str, str] = Field(default_factory=dict, description="what each repository belongs to, by its name")
+    repos: list[Path] = Field(
+        default_factory=list[Path], description="repositories into which patterns may be written by the HTTP API"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Coding:
+        if self.raw_soft_cap_bytes > self.raw_hard_cap_bytes:
+            raise ValueError("raw_soft_cap_bytes exceeds raw_hard_cap_bytes; lower the first or raise the second")
+        return self
 
 
 class Settings(BaseSettings):
@@ -66,6 +100,7 @@ class Settings(BaseSettings):
     )
     prices: Path | None = Field(None, description="a TOML file with prices of models that carryover does not know")
     caps: Caps = Field(default_factory=lambda: Caps.model_validate({}), description="daily caps of each tenant")
+    coding: Coding = Field(default_factory=lambda: Coding.model_validate({}), description="logs of coding agents")
     ttl_s: dict[str, int] = Field(default_factory=dict, description="time to live of new sessions, by agent")
     events_days: int | None = Field(
         None, gt=0, description="how long events of the activity stream are kept at least; unset is for ever"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from carryover.core.errors import Forbidden, Invalid, NotFound
+from carryover.core.paging import make_cursor
 from carryover.core.scope import Scope
 from carryover.log import read
 from carryover.store.store import Store
@@ -102,9 +103,7 @@ def test_lists_are_newest_first_and_page_without_a_gap(store: Store, clock: Any)
     assert read.listed(store, ACME, "nobody") == ([], None)
 
 
-@pytest.mark.parametrize(
-    "cursor", ["x", "bm9wZQ", "!!!", "WzFd", read.make_cursor(1, "s"), read.make_cursor("1", "s", "a"), "é"]
-)
+@pytest.mark.parametrize("cursor", ["x", "bm9wZQ", "!!!", "WzFd", make_cursor(1, "s"), make_cursor("1", "s", "a"), "é"])
 def test_a_cursor_that_is_not_ours_is_refused(store: Store, cursor: str) -> None:
     with pytest.raises(Invalid, match="is not one of ours; pass next_cursor as it was answered"):
         read.listed(store, ACME, "default", cursor=cursor)

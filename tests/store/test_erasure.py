@@ -10,19 +10,41 @@ import pytest
 import sqlalchemy as sa
 
 from carryover.core.chunk import Chunk
+from carryover.core.digest import DIGEST_VERSION, Digest
 from carryover.core.errors import NotFound
 from carryover.core.job import Job
+from carryover.core.pattern import Evidence, Pattern
 from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.core.session import Draft, Source
 from carryover.core.snapshot import Finding, Snapshot
+from carryover.core.step import About, Spend, uid
 from carryover.core.tier import Step
 from carryover.core.usage import Cap, Usage
 from carryover.core.verdict import Verdict
 from carryover.jobs.derivation import Derivation
 from carryover.jobs.run import run
 from carryover.log import lifecycle
-from carryover.store import chunks, erasure, events, keys, queue, snapshots, tiers, usages, vectors, verdicts
+from carryover.store import (
+    archive,
+    chunks,
+    cursors,
+    digests,
+    erasure,
+    events,
+    keys,
+    marks,
+    origins,
+    patterns,
+    queue,
+    snapshots,
+    spends,
+    tiers,
+    usages,
+    vectors,
+    verdicts,
+)
 from carryover.store.chunks import Watermark
+from carryover.store.cursors import Cursor, Stamp
 from carryover.store.snapshots import Link
 from carryover.store.store import Store
 from carryover.store.tables import metadata
@@ -79,6 +101,26 @@ def fill(book: Book, session: str, closes: str | None = None) -> None:
         chunks.mark(tx, "default", session, Watermark(2, 1))
         usages.record(tx, Job("acme", "consolidate", f"default/{session}", 0, 1), Usage("fake", 1, 5, money=Decimal(1)))
     lifecycle.set_ttl(book.store, book.scope, "default", session, 1000)
+    fill_coding(book, session)
+
+
+def fill_coding(book: Book, session: str, *others: str, agent: str = "default") -> str:
+    """A log of the session, and of others in the same file, with what was made of it; its path."""
+    path = f"/logs/{session}.jsonl"
+    plain = f"a line of {session}\n".encode()
+    pieces = [archive.Piece(0, 0, archive.Segment(session, len(plain), plain))]
+    spend = Spend(uid("call", session), 1, f"model of {session}", 1)
+    found = Evidence(agent, session, 1, 1, f"quote of {session}")
+    with book.store.write(book.scope) as tx:
+        cursors.put(tx, [Cursor(path, "codex", Stamp(1, 2, 3, 4), len(plain), "p", session)])
+        archive.put(tx, path, 0, pieces)
+        for one in (session, *others):
+            origins.put(tx, [(agent, one, path, About(title=f"title of {one}", first_at=1))])
+            marks.add(tx, [{"uid": bytes.fromhex(uid(one)), "agent": agent, "session": one, "seq": 1}])
+        spends.put(tx, [(agent, session, spend)])
+        digests.put(tx, Digest(agent, session, "codex", DIGEST_VERSION, session))
+        patterns.put(tx, Pattern(uid(session), 1, "candidate", "loop", "k", "t", "l", evidence=(found,)))
+    return path
 
 
 def rows_naming(store: Store, word: str) -> dict[str, int]:
@@ -102,6 +144,7 @@ def test_the_test_fills_every_table_that_erasure_must_empty(book: Book) -> None:
     fill(book, "earlier")
     fill(book, "doomed", closes="earlier")
     held_elsewhere = {"counters", "extractors", "keys", "removals", "secrets", "spaces", "vectors"}
+    held_elsewhere |= {"effects", "exposures", "formats", "patterns"}  # of no session, or in words of no session
     assert set(rows_naming(book.store, "doomed")) == {table.name for table in metadata.sorted_tables} - held_elsewhere
 
 
@@ -114,9 +157,10 @@ def test_nothing_of_the_session_is_left_but_what_says_so(book: Book) -> None:
     assert receipt.counts == {
         "chunks": 1, "vectors": 1, "sources": 1, "links": 1, "findings": 1, "snapshots": 1, "watermarks": 1,
         "events": 2, "tiers": 1, "verdicts": 1, "bodies": 2, "turns": 2, "sessions": 1, "jobs": 3, "usages": 1,
+        "marks": 1, "spends": 1, "digests": 1, "evidence": 1, "origins": 1, "pieces": 1, "segments": 1, "cursors": 1,
     }  # fmt: skip
     after = everything(book.store)
-    for name in set(before) - {"events", "usages", "counters", "jobs", "removals", "watermarks"}:
+    for name in set(before) - {"events", "usages", "counters", "jobs", "removals", "watermarks", "cursors", "patterns"}:
         assert after[name] == before[name], name
     assert (len(after["jobs"]), len(after["watermarks"])) == (
         len(before["jobs"]),
@@ -194,6 +238,37 @@ def test_a_worker_that_was_at_it_brings_nothing_back(book: Book, clock: Any) -> 
         assert (usages.spent(tx, tx.now).money, usages.reserved(tx, tx.now).money) == (1, 0)
 
 
+def test_a_log_goes_whole_with_one_of_its_sessions_and_is_not_read_again(book: Book) -> None:
+    book.append("doomed", "one", agent_id="codex")
+    book.append("beside", "two", agent_id="codex")
+    path = fill_coding(book, "doomed", "beside", agent="codex")
+    with book.store.write(ACME) as tx:
+        before = origins.source_hash(tx, "codex", "beside")
+        queue.cancel(tx, "codex/beside")
+    lifecycle.delete(book.store, ACME, "codex", "doomed")
+    assert rows_naming(book.store, "doomed") == {"events": 1}
+    with book.store.write(ACME) as tx:
+        assert cursors.get(tx, path) is None
+        assert cursors.buried(path) in cursors.stamps(tx)
+        assert (archive.kept(tx, path), archive.size(tx)) == ([], 0)
+        assert origins.source_hash(tx, "codex", "beside") != before
+        due = [job.subject for job in queue.claim_batch(tx, ["digest"], lease_ms=1000, most=9)]
+    assert due == ["codex/beside"]
+
+
+def test_a_segment_stays_while_another_log_names_it(book: Book) -> None:
+    book.append("doomed", "one")
+    path = fill_coding(book, "doomed")
+    same = [archive.Piece(0, 0, archive.Segment("doomed", 4, b"same"))]
+    with book.store.write(ACME) as tx:
+        archive.put(tx, "/logs/other.jsonl", 0, same)
+    lifecycle.delete(book.store, ACME, "default", "doomed")
+    with book.store.read(ACME) as tx:
+        assert archive.kept(tx, path) == []
+        assert [piece.hash for piece in archive.kept(tx, "/logs/other.jsonl")] == ["doomed"]
+        assert archive.body(tx, "doomed") is not None
+
+
 def test_keys_are_no_part_of_a_session(book: Book) -> None:
     with book.store.write(ACME) as tx:
         keys.create(tx, label="doomed")
@@ -207,6 +282,10 @@ def test_no_file_holds_a_word_of_what_was_erased_while_the_store_is_open(book: B
     path = Path(database_url.removeprefix("sqlite:///"))
     book.append("kept", "a word that stays")
     book.append("doomed", "the canary sings in the mine")
+    fill_coding(book, "doomed")
+    with book.store.write(ACME) as tx:
+        canary = archive.Segment("canary", 9, b"the canary in the archive")
+        archive.put(tx, "/logs/doomed.jsonl", 1, [archive.Piece(0, 0, canary)])
     lifecycle.delete(book.store, ACME, "default", "doomed")
     held = b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
     assert b"a word that stays" in held

@@ -15,13 +15,15 @@ import sqlalchemy as sa
 from carryover.core.errors import Conflict, Invalid, StoreUnavailable
 from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.core.session import Append, Draft
+from carryover.core.step import About
 from carryover.log import append
 from carryover.log.append import Limits
 from carryover.runtime import Carryover
 from carryover.settings import Settings
-from carryover.store import check, chunks, events, keys, migrate, move, vectors
+from carryover.store import archive, check, chunks, cursors, events, keys, marks, migrate, move, origins, vectors
+from carryover.store.cursors import Cursor, Stamp
 from carryover.store.dialect import Bounds
-from carryover.store.store import Store
+from carryover.store.store import Store, Tx
 from clustered import clustered, put
 from servers.postgres import Server
 
@@ -85,6 +87,16 @@ def fill(url: str, home: Path) -> None:
             with store.write(scope) as tx:
                 chunks.remove(tx, list(chunks.by_n(tx, ns[3:7]).values()))
                 keys.create(tx, label="backend")
+                read_log(tx, f"/logs/{tenant}.jsonl")
+
+
+def read_log(tx: Tx, path: str) -> None:
+    """The log of a coding session was read, and its bytes are archived."""
+    packed = archive.Segment("ab" * 32, 9, bytes(range(256)) * 40)
+    archive.put(tx, path, 0, [archive.Piece(0, 0, packed)])
+    cursors.put(tx, [Cursor(path, "codex", Stamp(1, 2, 9, 1 << 60), 9, "p", "c", '{"nul": "\\u0000"}')])
+    origins.put(tx, [("codex", "s1", path, About(title="NUL \x00 and \U0001f600"))])
+    marks.add(tx, [{"uid": bytes(range(16)), "agent": "codex", "session": "s1", "seq": 1}])
 
 
 def say(log: append.Log, tenant: str, session: str, agent: str = "planner") -> None:
@@ -110,6 +122,7 @@ def test_everything_arrives(urls: tuple[str, str], tmp_path: Path) -> None:
         assert [one for one in compared if not one.same] == []
         tables = {one.table for one in compared if one.rows}
         assert {"turns", "bodies", "chunks", "vectors", "codes", "keys", "findings", "removals"} <= tables
+        assert {"cursors", "origins", "marks", "pieces", "segments"} <= tables
         assert {one.tenant for one in compared} == set(TENANTS)
         assert check.check(target) == []
         for tenant in TENANTS:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
@@ -16,6 +18,7 @@ from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.store import queue
 from carryover.store.queue import Due
 from carryover.store.store import Store, Tx
+from carryover.store.tables import jobs
 
 ACME = Scope("acme")
 KINDS = ("consolidate", "index")
@@ -393,3 +396,18 @@ def test_a_job_that_was_armed_while_it_failed_for_the_last_time_lives_on(store: 
         again = queue.claim(tx, ["consolidate"], lease_ms=1000)
     assert again is not None
     assert again.dead_at is None
+
+
+def test_what_a_killed_process_held_can_be_claimed_at_once_and_what_a_living_one_holds_cannot(store: Store) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with store.write(Scope("t")) as tx:
+        queue.arm(tx, [("digest", "a/1", tx.now), ("digest", "a/2", tx.now)])
+        assert len(queue.claim_batch(tx, ["digest"], lease_ms=60_000, most=2)) == 2
+        theirs = f"{socket.gethostname()}:{child.pid}/1/x"
+        tx.conn.execute(jobs.update().where(jobs.c.tenant == "t", jobs.c.subject == "a/1").values(lease=theirs))
+        assert queue.free_orphans(tx) == 0
+    child.kill()
+    child.communicate()
+    with store.write(Scope("t")) as tx:
+        assert queue.free_orphans(tx) == 1
+        assert [job.subject for job in queue.claim_batch(tx, ["digest"], lease_ms=60_000, most=2)] == ["a/1"]

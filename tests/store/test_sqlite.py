@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from carryover.core.errors import Invalid, StoreUnavailable
 from carryover.core.scope import Scope
-from carryover.store import counters
+from carryover.store import archive, counters
 from carryover.store.store import Store
 from carryover.store.tables import turns
 from logbook import Book
@@ -160,3 +160,26 @@ def test_the_trigger_refuses_an_update_of_every_column(path: Path) -> None:
         with pytest.raises(sqlite3.IntegrityError, match="turns are never updated"):
             raw.execute(f'UPDATE turns SET "{column.name}" = "{column.name}"')
     raw.close()
+
+
+def test_a_file_that_is_mostly_free_becomes_smaller(tmp_path: Path) -> None:
+    path = tmp_path / "big.db"
+    with Store.open(f"sqlite:///{path}") as store:
+        for name in ("/kept", "/dropped"):
+            size = 4 if name == "/kept" else 30
+            cut = [archive.Piece(n, n, archive.Segment(f"{name}{n}", 1, os.urandom(1 << 20))) for n in range(size)]
+            with store.write(Scope("t")) as tx:
+                archive.put(tx, name, 0, cut)
+        store.shrink()
+        store.settle()
+        assert path.stat().st_size > 34 << 20
+        with store.write(Scope("t")) as tx:
+            archive.erase(tx, ["/dropped"])
+        with store.read(Scope("t")) as reading:
+            assert archive.size(reading) == 4 << 20
+            store.shrink()  # somebody who reads is no hindrance
+            assert archive.size(reading) == 4 << 20
+        store.settle()
+        assert path.stat().st_size < 6 << 20
+        with store.read(Scope("t")) as tx:
+            assert len(archive.body(tx, "/kept3") or b"") == 1 << 20

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from carryover.core.chunk import Chunk
 from carryover.core.event import Filter
 from carryover.core.job import Job
+from carryover.core.paging import make_cursor
 from carryover.core.scope import Scope
 from carryover.core.session import Draft, Source
 from carryover.core.snapshot import Finding, Snapshot
@@ -43,7 +44,7 @@ def _everything(book: Book, clock: Any) -> None:
     book.append("s", Draft("user", "one", idempotency_key="k"))
     read.page(store, scope, "default", "s")
     read.window(store, scope, "default", "s")
-    read.listed(store, scope, None, user_id="u", cursor=read.make_cursor(clock.at + 1, "z", "z"))
+    read.listed(store, scope, None, user_id="u", cursor=make_cursor(clock.at + 1, "z", "z"))
     stream.newest(store, scope, "default", Filter("append", "s", "u", 0, clock.at + 1))
     stream.after(store, scope, "default", 0)
     lifecycle.hold(store, scope, "default", "s", 60)

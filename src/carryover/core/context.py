@@ -19,7 +19,8 @@ class Wanted:
 
     `reach` is this session alone, this agent's sessions of the same user, or that of all agents. The session need
     not exist yet: then `user_id` says whose memory it is. A `query` gets most of the budget for its answer. With
-    `as_of`, only what had been said and was held true at that time is told.
+    `as_of`, only what had been said and was held true at that time is told. `repos` are the names of the repository
+    that a coding session works in; without them it is the one that its digest names.
     """
 
     session_id: str
@@ -29,6 +30,7 @@ class Wanted:
     max_tokens: int = 500
     query: str | None = None
     as_of: Time | None = None
+    repos: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,24 @@ Action = Literal[
     "expire",
     "forget",
     "ingest",
+    "digest",
+    "approve",
+    "reject",
+    "edit",
     "distribute",
+    "measure",
+    "withdraw",
 ]
+
+PATTERNS = "patterns"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened to a session; ids grow in the order of commits within one agent."""
+    """What happened to a session; ids grow in the order of commits within one agent.
+
+    What happened to a pattern stands in the stream of `PATTERNS`, with the pattern's id in place of a session's.
+    """
 
     id: int
     at: Time

@@ -24,6 +24,11 @@ def check_id(value: str, field: str) -> str:
     return value
 
 
+def is_id(value: str) -> bool:
+    """Whether it is a legal id of a session."""
+    return value != RESERVED_SESSION and _ALLOWED.fullmatch(value) is not None
+
+
 def check_session_id(value: str, field: str = "session_id") -> str:
     """`value`, once it is known to be a legal session id; `sessions` is reserved for a route."""
     if value == RESERVED_SESSION:

@@ -127,7 +127,7 @@ def _decode(hint: Any, data: Any, where: str) -> Any:
         return None if data is None and NoneType in args else _decode_any(args, data, where)
     if origin is tuple:
         return tuple(_decode(args[0], item, where) for item in _a_list(data, where))
-    if origin is dict:
+    if origin in (dict, Mapping):
         return {key: _decode(args[1], item, f"{where}.{key}") for key, item in _a_dict(data, where).items()}
     if origin is Literal:
         return data if data in args else _wrong(where, f"one of {', '.join(map(str, args))}")

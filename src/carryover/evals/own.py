@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from carryover.core.chunk import Hits, Query
 from carryover.core.context import Context, Wanted
+from carryover.core.paging import PAGE
 from carryover.core.ports import LLM, Embedder
 from carryover.core.scope import Scope
 from carryover.core.session import Session, Turn
@@ -97,7 +98,7 @@ def _sample(store: Store, scope: Scope, seed: int) -> Generator[Sampled]:
 def _heads(store: Store, scope: Scope) -> Iterator[Session]:
     cursor: str | None = None
     while True:
-        page, cursor = read.listed(store, scope, None, limit=read.PAGE, cursor=cursor)
+        page, cursor = read.listed(store, scope, None, limit=PAGE, cursor=cursor)
         yield from page
         if cursor is None:
             return

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from carryover.core.errors import NotFound
 from carryover.core.event import Event, Filter, Page
+from carryover.core.paging import at_most, make_cursor, read_cursor
 from carryover.core.scope import Scope
-from carryover.log.read import at_most, make_cursor, read_cursor
 from carryover.store import events
 from carryover.store.store import Store
 

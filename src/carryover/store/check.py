@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from carryover.core.chunk import Chunk
 from carryover.core.job import subject_of
 from carryover.core.scope import EVERY_TENANT, Scope
+from carryover.store import archive, counters, damage, migrate, move, postgres_facts, queue, vectors
 from carryover.store import chunks as chunk_store
-from carryover.store import counters, damage, migrate, move, postgres_facts, queue, vectors
 from carryover.store.store import Store, Tx
 from carryover.store.tables import bodies, chunks, findings, sessions, snapshots, sources, turns, watermarks
 from carryover.store.tables import codes as code_rows
@@ -268,6 +268,11 @@ def _moves(tx: Tx) -> list[Fault]:
     return [Fault("move", "a move into this database has not ended; run `carryover db move` again, as before", False)]
 
 
+def _archive(tx: Tx) -> list[Fault]:
+    """Every piece of a log has its bytes, and follows the one before it."""
+    return [Fault("archive", said, False) for said in archive.faults(tx)]
+
+
 _CHECKS: tuple[Callable[[Tx], list[Fault]], ...] = (
     _pages,
     _moves,
@@ -278,6 +283,7 @@ _CHECKS: tuple[Callable[[Tx], list[Fault]], ...] = (
     _findings,
     _index,
     _sessions,
+    _archive,
 )
 
 _TEXT_INDEX = (

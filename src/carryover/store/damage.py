@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from carryover.core.job import subject_of
 from carryover.core.scope import EVERY_TENANT, Scope
+from carryover.core.step import is_told
 from carryover.core.text import plain
 from carryover.store import chunks, counters, listing, queue, spaces, vectors
 from carryover.store.chunks import Corpus
@@ -32,6 +33,7 @@ from carryover.store.tables import vectors as vector_rows
 INDEX, REINDEX = "index", "reindex"  # the jobs of a session, and of a tenant (subject `all`)
 ALL = "all"
 _STEP = 5_000  # rows that one step repairs
+_TURN = ("tenant", "agent", "session", "role", "kind", "metadata")
 _READ = 200  # turns that are read to learn whether anything was said
 
 Key = tuple[str, str]
@@ -98,12 +100,13 @@ def doubtful(tx: Tx) -> dict[str, list[Key]]:
     covered = sa.exists().where(_same(there, turns), there.c.kind == "turn", there.c.first == turns.c.seq)
     indexed = sa.and_(_same(turns, watermarks), turns.c.seq <= watermarks.c.through)
     silent = (
-        sa.select(turns.c.tenant, turns.c.agent, turns.c.session, bodies.c.body)
+        sa.select(*(turns.c[name] for name in _TURN), bodies.c.body)
         .join_from(turns, watermarks, indexed)
         .join(bodies, sa.and_(_same(bodies, turns), bodies.c.seq == turns.c.seq))
         .where(turns.c.tenant.is_not(None), ~covered)
     )
-    found = {(row.tenant, row.agent, row.session) for row in tx.conn.execute(silent) if _speaks(row.body)}
+    rows = (row for row in tx.conn.execute(silent) if is_told(row.role, row.kind, row.metadata))
+    found = {(row.tenant, row.agent, row.session) for row in rows if _speaks(row.body)}
     partly = sa.select(chunk_rows.c.tenant, chunk_rows.c.agent, chunk_rows.c.session).where(
         chunk_rows.c.tenant.is_not(None), chunk_rows.c.kind == "turn"
     )

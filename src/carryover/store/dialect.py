@@ -73,6 +73,10 @@ class Dialect(Protocol):
         """What was erased leaves the files that the engine writes ahead of the database, unless it is too busy now."""
         ...
 
+    def shrink(self, cursor: Any) -> None:
+        """Where much of its files is free, the engine gives it back, as long as nobody has to wait for that."""
+        ...
+
     def unhurried(self, conn: sa.Connection) -> None:
         """Statements of the open transaction may take their time."""
         ...

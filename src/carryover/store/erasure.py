@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from carryover.store import chunks, counters, queue
+from carryover.core.job import subject_of
+from carryover.store import archive, chunks, counters, cursors, marks, queue
 from carryover.store import tiers as tier_store
+from carryover.store.coding_tables import digests, evidence, origins, spends
+from carryover.store.coding_tables import marks as mark_rows
+from carryover.store.steps import DIGEST
 from carryover.store.store import Tx
 from carryover.store.tables import (
     bodies,
@@ -27,7 +31,8 @@ def erase(tx: Tx, agent: str, session: str) -> dict[str, int]:
     """Nothing of the session is left; how many rows went, by table. A second call finds nothing and counts zeros.
 
     What later sessions had closed of its findings goes too; what it had closed of earlier sessions' findings is
-    open again. Its usage stays on the account, without naming it.
+    open again. Its usage stays on the account, without naming it. Of a coding session every log goes that held it,
+    whatever else it held, and is not read again.
     """
     own = sa.select(findings.c.id).where(
         findings.c.tenant == tx.tenant, findings.c.agent == agent, findings.c.session == session
@@ -39,20 +44,47 @@ def erase(tx: Tx, agent: str, session: str) -> dict[str, int]:
             (table, _here(table, agent, session))
             for table in (verdicts, tiers, findings, snapshots, watermarks, events, bodies, turns, sessions)
         ),
+        *((table, _here(table, agent, session)) for table in (mark_rows, spends, digests, evidence, origins)),
     )
     # Jobs before counters, as everywhere: two that lock in one order never wait for each other.
     jobs = queue.cancel(tx, f"{agent}/{session}")
+    logs = _logs(tx, agent, session)
     _reopen(tx, agent, session)
     tier_store.unfold(tx, agent, session)
     counts = dict(chunks.erase(tx, agent, session))
     for table, doomed in tables:
         gone = tx.conn.execute(table.delete().where(table.c.tenant == tx.tenant, doomed))
         counts[table.name] = gone.rowcount
+    counts |= logs
     counts["jobs"] = jobs
     unnamed = usages.update().where(usages.c.tenant == tx.tenant, _here(usages, agent, session)).values(session="")
     counts["usages"] = tx.conn.execute(unnamed).rowcount
     counters.bump(tx, "erasures")
     return counts
+
+
+def _logs(tx: Tx, agent: str, session: str) -> dict[str, int]:
+    """The logs that hold the session are erased; other sessions that shared them, or its steps, are digested anew."""
+    mine, theirs = origins.alias("mine"), origins.alias("theirs")
+    here = (mine.c.tenant == tx.tenant, mine.c.agent == agent, mine.c.session == session)
+    paths = tx.conn.execute(sa.select(mine.c.path).where(*here).order_by(mine.c.path)).scalars().all()
+    shared = sa.select(theirs.c.agent, theirs.c.session, mine.c.path).join(
+        mine, sa.and_(theirs.c.tenant == mine.c.tenant, theirs.c.path == mine.c.path)
+    )
+    found = {tuple(row) for row in tx.conn.execute(shared.where(*here)) if (row[0], row[1]) != (agent, session)}
+    others = {(row[0], row[1]) for row in found}
+    due = sorted(subject_of(*other) for other in others | set(marks.sharers(tx, agent, session)))
+    queue.arm(tx, [(DIGEST, subject, tx.now) for subject in due], push=False)
+    # A log of others is read again, for them; but the name of a log mostly names a session, and then it goes as well.
+    left = {path for *_, path in found if session not in path}
+    doomed = [path for path in paths if path not in left]
+    for path in doomed:
+        there = (origins.c.tenant == tx.tenant, origins.c.path == path)
+        tx.conn.execute(origins.update().where(*there).values(path=cursors.buried(path)))
+    if paths:
+        cursors.bury(tx, agent, session)
+    gone = cursors.erase(tx, doomed) + sum(cursors.restart(tx, path) for path in sorted(left))
+    return {**archive.erase(tx, paths), "cursors": gone}
 
 
 def _reopen(tx: Tx, agent: str, session: str) -> None:

@@ -65,7 +65,7 @@ class Progress:
     rows: int = 0  # of the table
 
     def told(self) -> bytes:
-        return json.dumps([self.state, self.tenant, self.table, self.key, self.rows]).encode()
+        return json.dumps([self.state, self.tenant, self.table, self.key, self.rows], default=_told_bytes).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +334,14 @@ def _holds_data(tx: Tx) -> bool:
 
 def _progress(tx: Tx) -> Progress | None:
     value = tx.conn.execute(sa.select(secrets.c.value).where(secrets.c.name == _MARK)).scalar()
-    return None if value is None else Progress(*json.loads(value))
+    return (
+        None if value is None else Progress(*json.loads(value, object_hook=lambda told: bytes.fromhex(told["bytes"])))
+    )
+
+
+def _told_bytes(key: bytes) -> dict[str, str]:
+    """A part of a key that is no text, as JSON can say it."""
+    return {"bytes": key.hex()}
 
 
 def _reach(tx: Tx, before: Progress, after: Progress) -> None:

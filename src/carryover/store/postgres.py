@@ -108,6 +108,9 @@ class Postgres:
     def settle(self, cursor: Any) -> None:
         """What was erased is overwritten when autovacuum comes by."""
 
+    def shrink(self, cursor: Any) -> None:
+        """What is free is used again once autovacuum came by."""
+
     def unhurried(self, conn: sa.Connection) -> None:
         driver: Any = conn.connection.driver_connection
         driver.patience_s = None

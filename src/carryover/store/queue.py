@@ -134,6 +134,32 @@ def _new_lease(tx: Tx) -> str:
     return f"{socket.gethostname()}:{os.getpid()}/{tx.now}/{secrets.token_hex(6)}"
 
 
+def free_orphans(tx: Tx) -> int:
+    """Jobs that processes of this machine held which are no more can be claimed at once; how many there were.
+
+    A process that was killed lets go of nothing: without this, who comes after it waits for the lease to lapse.
+    """
+    held = sa.select(jobs.c.kind, jobs.c.subject, jobs.c.lease).where(
+        jobs.c.tenant == tx.tenant, jobs.c.leased_until > tx.now, jobs.c.lease.startswith(f"{socket.gethostname()}:")
+    )
+    orphans = [row for row in tx.conn.execute(held) if not _lives(row.lease)]
+    for kind, subject, lease in orphans:
+        here = (jobs.c.tenant == tx.tenant, jobs.c.kind == kind, jobs.c.subject == subject, jobs.c.lease == lease)
+        tx.conn.execute(jobs.update().where(*here).values(leased_until=tx.now))
+    return len(orphans)
+
+
+def _lives(lease: str) -> bool:
+    """Whether the process that took the lease is there; one that cannot be told is taken to be."""
+    try:
+        os.kill(int(lease.partition("/")[0].rpartition(":")[2]), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, OSError):
+        return True
+    return True
+
+
 def any_due(tx: Tx, kinds: Sequence[str]) -> bool:
     """Whether the tenant has a job of these kinds that could be claimed now; looking takes no lock."""
     wanted = sa.select(jobs.c.kind).where(jobs.c.tenant == tx.tenant, *_claimable(tx, kinds))

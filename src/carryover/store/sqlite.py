@@ -25,6 +25,8 @@ BUSY_MS = 10_000
 _SCORED = 12_000  # chunks that one search scores at most; of more, the newest
 SETTLE_MS = 250  # how long a checkpoint waits for readers; the next one tries again
 
+_WORTHWHILE, _QUICK = 16 << 20, 512 << 20  # free bytes that are given back, and bytes that are written anew for it
+
 # Contentless: the index keeps no second copy of the text. Its words are hashes (`hashed`); `owner`
 # holds those that say whose chunk it is.
 _PREPARE = (
@@ -83,6 +85,17 @@ class Sqlite:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         finally:
             cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+
+    def shrink(self, cursor: Any) -> None:
+        asked = (f"PRAGMA {name}" for name in ("freelist_count", "page_count", "page_size"))
+        free, pages, size = (cursor.execute(pragma).fetchone()[0] for pragma in asked)
+        # The whole file is written anew while nobody else writes (100 MB/s): shorter than any writer waits.
+        if free * 2 < pages or free * size < _WORTHWHILE or (pages - free) * size > _QUICK:
+            return
+        cursor.execute(f"PRAGMA busy_timeout={SETTLE_MS}")
+        with suppress(sqlite3.OperationalError):  # another process writes: the next time will do
+            cursor.execute("VACUUM")
+        self.settle(cursor)
 
     def unhurried(self, conn: sa.Connection) -> None:
         """No statement is given up anyway."""

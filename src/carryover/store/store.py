@@ -170,11 +170,18 @@ class Store:
 
         Upkeep does it again every hour.
         """
+        self._tend(self.dialect.settle)
+
+    def shrink(self) -> None:
+        """After much was dropped: the files of the database become smaller, where that is quickly done."""
+        self._tend(self.dialect.shrink)
+
+    def _tend(self, do: Callable[[Any], None]) -> None:
         with self._turn, guarded():
             conn = self.engine.raw_connection()
             try:
                 with closing(conn.cursor()) as cursor:
-                    self.dialect.settle(cursor)
+                    do(cursor)
             finally:
                 conn.close()
 

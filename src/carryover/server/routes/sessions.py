@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response, StreamingResponse
 
+from carryover.core.paging import PAGE, make_cursor, read_cursor
 from carryover.core.session import Session, Turn
 from carryover.core.wire import encode
-from carryover.log.read import PAGE, make_cursor, read_cursor
 from carryover.runtime import Carryover
 from carryover.server import answers
 from carryover.server.bodies import Hold, Named, Ttl, body
