@@ -1,0 +1,1 @@
+"""One adapter a flavor: records as a coding agent wrote them in, steps out. `catalog` names them all."""
