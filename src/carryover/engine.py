@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from carryover.coding.digests import digest
 from carryover.core.clock import DAY_MS
 from carryover.core.errors import CarryoverError
 from carryover.core.ports import LLM, Cache, Clock, Embedder, Extractor
@@ -174,6 +175,7 @@ def _derivations(settings: Settings, extractors: Extractors, models: Models) -> 
         index.indexing(models),
         reindex.reindexing(),
         lifecycle.expiry(),
+        digest.digesting(settings.coding.domains),
     ]
     if models.embedder is not None:
         made.append(embed.embedding(models))

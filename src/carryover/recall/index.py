@@ -1,4 +1,4 @@
-"""Turns and findings to chunks: a job outside of the append, which follows a session's log behind a watermark.
+"""Turns, findings and digests to chunks: a job outside of the append that follows a session's log by a watermark.
 
 Search works at any point of this: by words as soon as a chunk is there, by meaning as soon as it has a vector
 (`embed.py`). Where a watermark is set back, what is indexed is compared with the log, and only what differs changes.
@@ -15,9 +15,10 @@ from carryover.core.chunk import Chunk
 from carryover.core.job import Job
 from carryover.core.session import Turn
 from carryover.core.snapshot import Finding
+from carryover.core.step import is_told
 from carryover.core.usage import Usage
 from carryover.jobs.derivation import Derivation
-from carryover.recall import embed
+from carryover.recall import embed, index_coding
 from carryover.recall.embed import Models
 from carryover.recall.words import terms
 from carryover.store import chunks, damage, queue, sessions, snapshots, turns
@@ -51,6 +52,7 @@ class IndexWork:
     turns: tuple[Turn, ...]
     findings: tuple[Finding, ...] | None  # None: those that are indexed are still right
     more: bool
+    digest: tuple[Chunk, ...] | None = None  # None: what is indexed of it is still right
 
 
 def indexing(models: Models | None = None) -> Derivation[IndexWork, list[Chunk]]:
@@ -116,15 +118,17 @@ def _load_turns(tx: Tx, job: Job) -> IndexWork | None:
     snapshot = snapshots.latest(tx, agent, session)
     version = 0 if snapshot is None else snapshot.version
     findings = tuple(snapshots.live(tx, [(agent, session)])) if version != before.snapshot else None
-    if not new and findings is None:
+    digest = index_coding.changed(tx, head)
+    if not new and findings is None and digest is None:
         return None
     after = Watermark(reached, version)
-    return IndexWork(agent, session, head.user, before, after, tuple(new), findings, reached < head.version)
+    return IndexWork(agent, session, head.user, before, after, tuple(new), findings, reached < head.version, digest)
 
 
 def _chunks_of(work: IndexWork) -> list[Chunk]:
-    made = [chunk for turn in work.turns for chunk in _of_turn(work, turn)]
-    return made + [_of_finding(work, finding) for finding in work.findings or ()]
+    told = (turn for turn in work.turns if is_told(turn.role, turn.kind, turn.metadata))
+    made = [chunk for turn in told for chunk in _of_turn(work, turn)]
+    return [*made, *(_of_finding(work, finding) for finding in work.findings or ()), *(work.digest or ())]
 
 
 def _of_turn(work: IndexWork, turn: Turn) -> Iterator[Chunk]:
@@ -177,8 +181,9 @@ def _save_chunks(tx: Tx, work: IndexWork, made: Sequence[Chunk]) -> bool:
     """Whether there was anything to embed in it."""
     last = work.after.through if work.more else None
     known = chunks.of_turns(tx, work.agent, work.session, work.before.through + 1, last)
-    if work.findings is not None:
-        known += chunks.of_session(tx, work.agent, work.session, findings_only=True)
+    if work.findings is not None or work.digest is not None:
+        others = chunks.of_session(tx, work.agent, work.session, findings_only=True)
+        known += [c for c in others if (work.digest if c.kind == "digest" else work.findings) is not None]
     # Mostly nothing is known of new turns; after a watermark was set back, all of it is.
     wanted = {_said(chunk) for chunk in made}
     chunks.remove(tx, [chunk for chunk in known if _said(chunk) not in wanted])

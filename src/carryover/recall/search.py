@@ -16,7 +16,7 @@ from carryover.recall.fuse import WEIGHTS, Arm, Clues, Ranked, Scale, Weights
 from carryover.recall.index import cut
 from carryover.recall.lexical import Asked, Matches
 from carryover.recall.words import terms
-from carryover.store import chunks, snapshots, vectors, verdicts
+from carryover.store import chunks, digests, snapshots, vectors, verdicts
 from carryover.store.dialect import Bounds
 from carryover.store.near import Nearest
 from carryover.store.store import Store, Tx
@@ -198,7 +198,11 @@ def _hits(tx: Tx, ranked: Sequence[Ranked], asked: Asked, query: Query) -> list[
 
 
 def _sources(tx: Tx, chunk: Chunk) -> tuple[Source, ...]:
-    """What a finding stands on; nothing when it is no longer true, though its session's index says so still."""
+    """What a finding or a digest stands on; nothing when it is no longer true, though its index says so still."""
+    if chunk.kind == "digest":
+        digest = digests.get(tx, chunk.agent_id, chunk.session_id)
+        place = Source(chunk.session_id, chunk.first, chunk.last)
+        return () if digest is None else digest.because or (place,)
     try:
         finding = snapshots.finding(tx, chunk.ref)
     except NotFound:
