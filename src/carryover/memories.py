@@ -61,13 +61,15 @@ def log_turn(
     return default().log_turn(session_id, role, content, agent=agent, user=user, idempotency_key=idempotency_key)
 
 
-def get_context(session_id: str, *, agent: str = DEFAULT, user: str | None = None, max_tokens: int = 500) -> str:
+def get_context(
+    session_id: str, *, agent: str = DEFAULT, user: str | None = None, max_tokens: int = 500, repo: str | None = None
+) -> str:
     """Markdown to prepend to a session's system prompt: what the sessions before it settled, within the budget.
 
     prefix = carryover.get_context("session-2")
     messages = [{"role": "system", "content": prefix + instructions}]
     """
-    return default().get_context(session_id, agent=agent, user=user, max_tokens=max_tokens)
+    return default().get_context(session_id, agent=agent, user=user, max_tokens=max_tokens, repo=repo)
 
 
 def search_memory(query: str, *, k: int = 5, agent: str | None = None, user: str | None = None) -> list[Hit]:

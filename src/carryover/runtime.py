@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from carryover.coding.verbs import Coding
 from carryover.core.chunk import Hit, Hits, Query
 from carryover.core.clock import DAY_MS, EARLIEST
 from carryover.core.context import Context, Reach, Wanted
@@ -42,6 +43,7 @@ class Carryover:
     def __init__(self, engine: Engine, scope: Scope) -> None:
         self.engine = engine
         self.scope = scope
+        self.coding = Coding(engine.store, scope, engine.settings.coding.repos)
 
     @classmethod
     def open(cls, settings: Settings, *, clock: Clock | None = None, work: bool = True, threads: int = 1) -> Carryover:
@@ -151,10 +153,17 @@ class Carryover:
     # Memory
 
     def get_context(
-        self, session_id: str, *, agent: str = DEFAULT, user: str | None = None, max_tokens: int = 500
+        self,
+        session_id: str,
+        *,
+        agent: str = DEFAULT,
+        user: str | None = None,
+        max_tokens: int = 500,
+        repo: str | None = None,
     ) -> str:
-        """Markdown to prepend to the session's system prompt, within the budget."""
-        return self.context(session_id, agent=agent, user=user, max_tokens=max_tokens).markdown
+        """Markdown to prepend to the session's system prompt, within the budget; `repo` is a coding agent's."""
+        wanted = Wanted(session_id, agent, user, max_tokens=max_tokens, repos=(repo,) if repo else ())
+        return told(self, wanted).markdown
 
     def context(
         self,
@@ -171,9 +180,7 @@ class Carryover:
 
         Raises Invalid for a budget that is too small.
         """
-        wanted = Wanted(session_id, agent, user, reach, max_tokens, query, as_of)
-        shelf = Shelf(self.engine.cache, self.engine.settings.cache_ttl_s)
-        return contexts.context(self.engine.store, self.scope, wanted, search=self.search, shelf=shelf)
+        return told(self, Wanted(session_id, agent, user, reach, max_tokens, query, as_of))
 
     def search_memory(self, query: str, *, k: int = 5, agent: str | None = None, user: str | None = None) -> list[Hit]:
         """The turns and findings that answer the query best, with their sources."""
@@ -329,3 +336,9 @@ class Carryover:
             status = "degraded" if (counts := queue.counts(tx))["dead"] else "ok"
             notes = embed.progress(tx, self.engine.models), reindex.progress(tx)
             return Health(status, tx.dialect.name, counts, tuple(note for note in notes if note))
+
+
+def told(memory: Carryover, wanted: Wanted) -> Context:
+    """The context that is asked for, out of the memory as its scope sees it. Raises as `Carryover.context` does."""
+    shelf = Shelf(memory.engine.cache, memory.engine.settings.cache_ttl_s)
+    return contexts.context(memory.engine.store, memory.scope, wanted, search=memory.search, shelf=shelf)

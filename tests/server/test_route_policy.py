@@ -49,10 +49,26 @@ POLICY: list[tuple[str, str, str | None, Any]] = [
     ("GET", "/usage", "read", None),
     ("GET", "/extractors", "admin", None),
     ("POST", "/extractors/{name}/{decision}", "admin", None),
+    ("GET", "/digests", "read", None),
+    ("GET", "/digests/{id}", "read", None),
+    ("GET", "/patterns", "read", None),
+    ("POST", "/patterns/detect", "write", None),
+    ("GET", "/patterns/{id}", "read", None),
+    ("GET", "/patterns/{id}/versions", "read", None),
+    ("PATCH", "/patterns/{id}", "admin", {"lesson": "Read a file before you edit it."}),
+    ("POST", "/patterns/{id}/approve", "admin", None),
+    ("POST", "/patterns/{id}/reject", "admin", None),
+    ("POST", "/patterns/measure", "write", None),
+    ("POST", "/patterns/{id}/measure", "write", None),
+    ("POST", "/patterns/{id}/distribute", "admin", None),
+    ("POST", "/patterns/{id}/withdraw", "admin", None),
     ("DELETE", "/memory/{agent_id}/{session_id}", "write", None),
 ]
 GUARDED = [row for row in POLICY if row[2] is not None]
-ABOUT_ONE_SESSION = [row for row in GUARDED if "{id}" in row[1] or "{session_id}" in row[1]]
+ABOUT_PATTERNS = [row for row in GUARDED if row[1].startswith("/patterns")]
+ABOUT_ONE_SESSION = [
+    row for row in GUARDED if ("{id}" in row[1] or "{session_id}" in row[1]) and row not in ABOUT_PATTERNS
+]
 
 
 def ask(http: httpx.Client, method: str, path: str, body: Any, session: str = "s", agent: str = "default") -> int:
@@ -166,6 +182,15 @@ def test_a_narrowed_key_sees_only_its_user(running: Running) -> None:
         assert admin.get("/memory/default/own").json()["user_id"] == "u"
         refused = narrowed.post("/sessions/own2/turns", json={**TURN, "user_id": "v"})
         assert refused.status_code == 404
+
+
+@pytest.mark.parametrize("narrow", [{"agent": "codex"}, {"user": "u"}])
+def test_a_narrowed_key_sees_no_patterns_for_they_are_the_whole_tenants(
+    running: Running, narrow: dict[str, str]
+) -> None:
+    with running.http(running.key("admin", **narrow)) as narrowed:
+        for method, path, _, body in ABOUT_PATTERNS:
+            assert ask(narrowed, method, path, body) == 403, path
 
 
 def test_a_revoked_key_opens_nothing_within_a_second(running: Running) -> None:

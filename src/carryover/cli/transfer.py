@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import typer
 
 from carryover.cli import archive, drafts, rawjson, show
 from carryover.cli.archive import Archived
-from carryover.cli.memory import memory
+from carryover.cli.memory import local, memory
 from carryover.cli.options import AGENT, Agent, AsJson, example
 from carryover.core.clock import SystemClock
 from carryover.core.errors import Invalid, NotFound
@@ -35,21 +36,42 @@ _BOM = b"\xef\xbb\xbf"
 
 @app.command(
     "export",
-    epilog=example("carryover export backup.jsonl", "carryover export --session s1 > s1.jsonl"),
+    epilog=example(
+        "carryover export backup.jsonl",
+        "carryover export --session s1 > s1.jsonl",
+        "carryover export --raw 53ea19c1-7a43 -o logs/",
+    ),
 )
 def export(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write; `-` is standard output.")] = "-",
     session: Annotated[list[str] | None, typer.Option(help="Only this session; may be repeated.")] = None,
     agent: Agent = AGENT,
+    raw: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SESSION", help="The archived logs of this coding session, as the coding agent wrote them."
+        ),
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write; a folder for several logs.")
+    ] = None,
+    redacted: Annotated[bool, typer.Option("--redact", help="With --raw: mask secrets.")] = False,
+    partial: Annotated[bool, typer.Option(help="With --raw: what is left of logs that were thinned out.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write sessions to a file, byte for byte.
 
     Every session of the agent, or those named: one line for each session and each turn, after one that names the
-    format. `carryover import` reads it back.
+    format. `carryover import` reads it back. With `--raw` it writes the files of one coding session as they were.
     """
+    file = output or file
+    if raw is None and (redacted or partial):
+        raise typer.BadParameter("it goes with --raw SESSION", param_hint="--redact" if redacted else "--partial")
     if as_json and file == "-":
         raise typer.BadParameter("standard output is the export itself; name a file", param_hint="--json")
+    if raw is not None:
+        _raw(raw, None if agent == AGENT else agent, file, redacted=redacted, partial=partial, as_json=as_json)
+        return
     with memory() as opened:
         chosen = [opened.session(name, agent=agent) for name in session] if session else list(_every(opened, agent))
         with _writing(file) as target, show.progress("export", sum(s.version for s in chosen)) as advance:
@@ -100,6 +122,17 @@ def import_(
     else:
         known = "" if new == turns else f", {show.counted(turns - new, 'turn')} of them known already"
         show.note(f"imported {show.counted(done, 'session')} with {show.counted(turns, 'turn')}{known}")
+
+
+def _raw(session: str, agent: str | None, target: str, *, redacted: bool, partial: bool, as_json: bool) -> None:
+    """The archived logs of a coding session are written."""
+    rawlog = importlib.import_module("carryover.cli.rawlog")  # the archive takes longer to load than all else here
+    written = rawlog.export(local("export --raw"), rawlog.Wanted(session, agent, redacted, partial), target)
+    if as_json:
+        show.as_json([{"log": log, "file": file, "bytes": size} for log, file, size in written])
+    else:
+        for log, file, size in written:
+            show.note(f"exported {show.counted(size, 'byte')} of {log}" + ("" if file == "-" else f" to {file}"))
 
 
 def _every(opened: Memory, agent: str) -> Iterator[Session]:

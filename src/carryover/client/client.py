@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 import httpx
 
 from carryover.client import wire
+from carryover.client.coding import Coding
 from carryover.client.events import Following
 from carryover.client.wire import Answer, Call
 from carryover.core.chunk import Hit, Hits, Query
@@ -34,6 +35,7 @@ class Client:
         self.url = url.rstrip("/")
         self._timeout_s = timeout_s
         self._http = httpx.Client(base_url=self.url, headers=wire.headers_of(api_key), timeout=timeout_s)
+        self.coding = Coding(self._do)
 
     def close(self) -> None:
         """All connections are closed."""
@@ -128,10 +130,17 @@ class Client:
     # Memory
 
     def get_context(
-        self, session_id: str, *, agent: str = DEFAULT, user: str | None = None, max_tokens: int = 500
+        self,
+        session_id: str,
+        *,
+        agent: str = DEFAULT,
+        user: str | None = None,
+        max_tokens: int = 500,
+        repo: str | None = None,
     ) -> str:
-        """Markdown to prepend to the session's system prompt, within the budget."""
-        return self.context(session_id, agent=agent, user=user, max_tokens=max_tokens).markdown
+        """Markdown to prepend to the session's system prompt, within the budget; `repo` is a coding agent's."""
+        wanted = Wanted(session_id, agent, user, max_tokens=max_tokens, repos=(repo,) if repo else ())
+        return self._do(wire.context(wanted)).markdown
 
     def context(
         self,

@@ -65,37 +65,37 @@ def append(request: Append) -> Call[Appended]:
     turns = ",".join(_draft(draft, f"turns[{n}]") for n, draft in enumerate(request.drafts))
     body = f'{shown[:-1]},"turns":[{turns}]}}'
     again = all(draft.idempotency_key is not None for draft in request.drafts)
-    return Call("POST", f"/sessions/{_quoted(request.session_id)}/turns", _appended, body=_utf8(body), again=again)
+    return Call("POST", f"/sessions/{quoted(request.session_id)}/turns", _appended, body=_utf8(body), again=again)
 
 
 def session(session_id: str, *, agent: str) -> Call[Session]:
-    return _get(_of(agent, session_id), _as(Session), turns="false")
+    return get(_of(agent, session_id), as_a(Session), turns="false")
 
 
 def turns(session_id: str, *, agent: str, after: int, limit: int) -> Call[tuple[Session, list[Turn]]]:
-    path = f"/sessions/{_quoted(session_id)}/turns"
-    return _get(path, _session_with_turns, agent_id=agent, after=max(after, 0), limit=limit)
+    path = f"/sessions/{quoted(session_id)}/turns"
+    return get(path, _session_with_turns, agent_id=agent, after=max(after, 0), limit=limit)
 
 
 def window(session_id: str, *, agent: str, last_n: int) -> Call[tuple[Session, list[Turn]]]:
-    return _get(f"{_of(agent, session_id)}/window", _session_with_turns, last_n=last_n)
+    return get(f"{_of(agent, session_id)}/window", _session_with_turns, last_n=last_n)
 
 
 def sessions(*, agent: str, user: str | None, limit: int, cursor: str | None) -> Call[tuple[list[Session], str | None]]:
-    return _get(f"/memory/{_quoted(agent)}/sessions", _sessions, user_id=user, limit=limit, cursor=cursor)
+    return get(f"/memory/{quoted(agent)}/sessions", _sessions, user_id=user, limit=limit, cursor=cursor)
 
 
 def close_session(session_id: str, *, agent: str) -> Call[Session]:
-    return _post(f"/sessions/{_quoted(session_id)}/close", _as(Session), {"agent_id": agent})
+    return post(f"/sessions/{quoted(session_id)}/close", as_a(Session), {"agent_id": agent})
 
 
 def hold_session(session_id: str, *, agent: str, seconds: int) -> Call[Session]:
-    return _post(f"/sessions/{_quoted(session_id)}/hold", _as(Session), {"agent_id": agent, "seconds": seconds})
+    return post(f"/sessions/{quoted(session_id)}/hold", as_a(Session), {"agent_id": agent, "seconds": seconds})
 
 
 def set_ttl(session_id: str, seconds: int | None, *, agent: str) -> Call[Session]:
     body = json.dumps({"seconds": seconds}).encode()
-    return Call("PUT", f"{_of(agent, session_id)}/ttl", _as(Session), body=body)
+    return Call("PUT", f"{_of(agent, session_id)}/ttl", as_a(Session), body=body)
 
 
 def delete_session(session_id: str, *, agent: str) -> Call[Receipt]:
@@ -103,24 +103,25 @@ def delete_session(session_id: str, *, agent: str) -> Call[Receipt]:
 
 
 def events(*, agent: str, want: Filter | None, limit: int, cursor: str | None) -> Call[Page]:
-    path = f"/stream/{_quoted(agent)}" + ("" if want is None else "/filter")
-    return _get(path, _as(Page), limit=limit, cursor=cursor, **_filter(want))
+    path = f"/stream/{quoted(agent)}" + ("" if want is None else "/filter")
+    return get(path, as_a(Page), limit=limit, cursor=cursor, **_filter(want))
 
 
 def follow(*, agent: str, want: Filter | None) -> Call[None]:
-    return replace(_get(f"/stream/{_quoted(agent)}/live", _nothing, **_filter(want)), wait_s=BEAT_S)
+    return replace(get(f"/stream/{quoted(agent)}/live", _nothing, **_filter(want)), wait_s=BEAT_S)
 
 
 def context(wanted: Wanted) -> Call[Context]:
-    return _get(
-        f"/sessions/{_quoted(wanted.session_id)}/context",
-        _as(Context),
+    return get(
+        f"/sessions/{quoted(wanted.session_id)}/context",
+        as_a(Context),
         agent_id=wanted.agent_id,
         user_id=wanted.user_id,
         scope=wanted.reach,
         max_tokens=wanted.max_tokens,
         query=wanted.query,
-        **_times({"as_of": wanted.as_of}),
+        repo=next(iter(wanted.repos), None),
+        **bounds({"as_of": wanted.as_of}),
     )
 
 
@@ -133,9 +134,9 @@ def search(query: Query) -> Call[Hits]:
         "user_id": query.user_id,
         "session_id": query.session_id,
         "kinds": query.kinds,
-        **_times(times),
+        **bounds(times),
     }
-    return _post("/memory/search", _as(Hits), {key: value for key, value in asked.items() if value is not None})
+    return post("/memory/search", as_a(Hits), {key: value for key, value in asked.items() if value is not None})
 
 
 def search_memory(query: str, *, k: int, agent: str | None, user: str | None) -> Call[list[Hit]]:
@@ -148,44 +149,44 @@ def consolidate(
 ) -> Call[Snapshot | None]:
     asked: dict[str, Any] = {"agent_id": agent, "wait": wait, "timeout_s": timeout_s}
     asked |= {name: True for name, wanted in (("again", again), ("force", force)) if wanted}
-    sent = _post(f"/sessions/{_quoted(session_id)}/consolidate", _as(Snapshot) if wait else _nothing, asked)
+    sent = post(f"/sessions/{quoted(session_id)}/consolidate", as_a(Snapshot) if wait else _nothing, asked)
     return replace(sent, wait_s=timeout_s if wait else 0.0, again=not (again or force))
 
 
 def snapshots(session_id: str, *, agent: str, limit: int) -> Call[list[Snapshot]]:
-    return _get(f"/sessions/{_quoted(session_id)}/snapshots", _snapshots, agent_id=agent, limit=limit)
+    return get(f"/sessions/{quoted(session_id)}/snapshots", _snapshots, agent_id=agent, limit=limit)
 
 
 def snapshot(session_id: str, version: int, *, agent: str) -> Call[Snapshot]:
-    return _get(f"/sessions/{_quoted(session_id)}/snapshots/{version}", _as(Snapshot), agent_id=agent)
+    return get(f"/sessions/{quoted(session_id)}/snapshots/{version}", as_a(Snapshot), agent_id=agent)
 
 
 def diff(session_id: str, a: int, b: int, *, agent: str) -> Call[Diff]:
-    return _get(f"/sessions/{_quoted(session_id)}/snapshots/{a}/diff/{b}", _as(Diff), agent_id=agent)
+    return get(f"/sessions/{quoted(session_id)}/snapshots/{a}/diff/{b}", as_a(Diff), agent_id=agent)
 
 
 def finding(id: str) -> Call[FindingDetail]:
-    return _get(f"/findings/{_quoted(id)}", _as(FindingDetail))
+    return get(f"/findings/{quoted(id)}", as_a(FindingDetail))
 
 
 def extractors() -> Call[list[ExtractorState]]:
-    return _get("/extractors", _extractors)
+    return get("/extractors", _extractors)
 
 
 def decide_extractor(name: str, decision: Decision) -> Call[ExtractorState]:
-    return Call("POST", f"/extractors/{_quoted(name)}/{_quoted(decision)}", _as(ExtractorState), again=False)
+    return Call("POST", f"/extractors/{quoted(name)}/{quoted(decision)}", as_a(ExtractorState), again=False)
 
 
 def trace(session_id: str, seq: int, *, agent: str) -> Call[Trace]:
-    return _get(f"/sessions/{_quoted(session_id)}/turns/{seq}/derived", _as(Trace), agent_id=agent)
+    return get(f"/sessions/{quoted(session_id)}/turns/{seq}/derived", as_a(Trace), agent_id=agent)
 
 
 def usage(*, since: int | None, until: int | None, group: Group) -> Call[UsageReport]:
-    return _get("/usage", _as(UsageReport), group=group, **_times({"since": since, "until": until}))
+    return get("/usage", as_a(UsageReport), group=group, **bounds({"since": since, "until": until}))
 
 
 def health() -> Call[Health]:
-    return _get("/health", _health)
+    return get("/health", _health)
 
 
 def answer(call: Call[Answer], status: int, raw: bytes) -> Answer:
@@ -262,11 +263,11 @@ def _turn(raw: _Raw) -> Turn:
     )
 
 
-def _get(path: str, read: Callable[[int, bytes], Answer], **params: str | int | None) -> Call[Answer]:
+def get(path: str, read: Callable[[int, bytes], Answer], **params: str | int | None) -> Call[Answer]:
     return Call("GET", path, read, {key: value for key, value in params.items() if value is not None})
 
 
-def _post(path: str, read: Callable[[int, bytes], Answer], body: dict[str, Any]) -> Call[Answer]:
+def post(path: str, read: Callable[[int, bytes], Answer], body: dict[str, Any]) -> Call[Answer]:
     # Closing, holding, consolidating and searching twice is doing it once.
     return Call("POST", path, read, body=_utf8(to_json(body)))
 
@@ -281,23 +282,23 @@ def _utf8(text: str) -> bytes:
 
 
 def _of(agent: str, session_id: str) -> str:
-    return f"/memory/{_quoted(agent)}/{_quoted(session_id)}"
+    return f"/memory/{quoted(agent)}/{quoted(session_id)}"
 
 
-def _quoted(id: str) -> str:
+def quoted(id: str) -> str:
     return quote(id, safe="", errors="replace")
 
 
 def _filter(want: Filter | None) -> dict[str, str | None]:
     if want is None:
         return {}
-    times = _times({"since": want.since, "until": want.until})
+    times = bounds({"since": want.since, "until": want.until})
     return {"action": want.action, "session_id": want.session, "user_id": want.user, **times}
 
 
-def _times(bounds: Mapping[str, int | None]) -> dict[str, str | None]:
+def bounds(times: Mapping[str, int | None]) -> dict[str, str | None]:
     """Bounds in time as text; beyond what RFC 3339 can say they bound nothing anyway."""
-    return {name: None if at is None else rfc3339(min(max(at, EARLIEST), LATEST)) for name, at in bounds.items()}
+    return {name: None if at is None else rfc3339(min(max(at, EARLIEST), LATEST)) for name, at in times.items()}
 
 
 def _draft(draft: Draft, where: str) -> str:
@@ -326,7 +327,7 @@ def _object(members: Mapping[str, str]) -> str:
     return "{" + ",".join(f'"{name}":{text}' for name, text in members.items()) + "}"
 
 
-def _as(kind: type[Answer]) -> Callable[[int, bytes], Answer]:
+def as_a(kind: type[Answer]) -> Callable[[int, bytes], Answer]:
     return lambda _, raw: decode(kind, json.loads(raw))
 
 

@@ -19,6 +19,8 @@ from carryover.core.scope import Scope
 from carryover.core.session import Source
 from carryover.core.snapshot import FINDING_KINDS, Finding
 from carryover.core.text import digest
+from carryover.recall import context_coding
+from carryover.recall.context_coding import APPROVED, WORKED, Repo
 from carryover.recall.context_kept import Shelf
 from carryover.recall.context_known import Asked, Known, State, Told, known_as_of, known_to, recent, state_of
 from carryover.recall.context_text import Sheet, day, is_english, one_line, short_id
@@ -41,7 +43,7 @@ WISHES, TASKS, DECISIONS = "## Standing wishes of the user", "## Open tasks", "#
 FACTS, LATELY = "## Facts", "## Last sessions"
 FOUND, BEHIND, MORE = "## On the question", "## Not in memory yet", "## Also known"
 OVERTAKEN = "replaced since"
-_HEAD = ("", WISHES, TASKS, DECISIONS, TALK, FACTS, LATELY)
+_HEAD = ("", WISHES, APPROVED, WORKED, TASKS, DECISIONS, TALK, FACTS, LATELY)
 _TAIL = (FOUND, BEHIND, MORE_TALK, MORE)
 # What each section may take of the head before the others had their turn.
 _SHARES = ((WISHES, 0.12), (TASKS, 0.12), (DECISIONS, 0.12), (TALK, 0.62), (LATELY, 0.05), (FACTS, 0.1))
@@ -73,24 +75,26 @@ def context(
         raise Invalid(f"max_tokens is {max_tokens}; use at least {LEAST_TOKENS}", field="max_tokens")
     with store.read(scope) as tx:
         asked = _asked(tx, wanted)
+        repo = context_coding.repo_of(tx, asked, wanted.repos, wanted.as_of)
         if wanted.as_of is not None:
             behind, slot, known = (), None, known_as_of(tx, asked, wanted.as_of)
         else:
             state = state_of(tx, asked)
             behind = _behind(tx, store, asked, state)
-            slot = shelf.slot(scope.agent, scope.user, wanted, state.stamp, behind) if shelf and query is None else None
+            stamp = scope.agent, scope.user, wanted, state.stamp, behind, repo
+            slot = shelf.slot(*stamp) if shelf and query is None else None
             if slot is not None and (before := slot.get()) is not None:
                 return before
             known = known_to(tx, state, store)
     if query is None or search is None:
-        told = _told(asked, known, behind, None, max_tokens)
+        told = _told(asked, _Facts(known, behind, repo), None, max_tokens)
         if slot is not None:
             slot.put(told)
         return told
     hits = search(_query(asked, query, wanted.as_of)).results
     with store.read(scope) as tx:
         answers = _answers(tx, asked, known, hits, wanted.as_of)
-    return _told(asked, known, behind, answers, max_tokens)
+    return _told(asked, _Facts(known, behind, repo), answers, max_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,8 @@ def _behind(tx: Tx, store: Store, asked: Asked, state: State) -> tuple[Behind, .
     """Sessions in reach with turns that no snapshot covers, the one that changed last first; the asked one last."""
     late = [row for row in state.reached if row.turns > row.through]
     late.sort(key=lambda row: (row.agent, row.session) == asked.key)
+    digested = context_coding.digested(tx, late)
+    late = [row for row in late if (row.agent, row.session) not in digested]
     return tuple(_late(tx, store, row) for row in late[:MOST_BEHIND])
 
 
@@ -275,15 +281,24 @@ def _say(tail: _Page, answers: Sequence[Finding | Quoted]) -> list[Source]:
     return [source for source in quoted if source.first]
 
 
-def _told(
-    asked: Asked, known: Known, behind: Sequence[Behind], answers: Sequence[Finding | Quoted] | None, max_tokens: int
-) -> Context:
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """Out of what a context is made: what memory holds, what it does not hold yet, and what is known of the repo."""
+
+    known: Known
+    behind: Sequence[Behind]
+    repo: Repo | None
+
+
+def _told(asked: Asked, facts: _Facts, answers: Sequence[Finding | Quoted] | None, max_tokens: int) -> Context:
     """The context; `answers` is None where nothing was asked."""
+    known, behind = facts.known, facts.behind
     budget = int(max_tokens * FILLED)
     shares = _SHARES if answers is None else _SHARES_ASKED
     most = HEAD_SHARE if answers is None else sum(share for _, share in _SHARES_ASKED)
+    most += context_coding.SHARE if facts.repo is not None and answers is not None else 0
     themes = weighed(known.sessions) if answers is None else []
-    head = _head(known, themes, shares, max(LEAST_HEAD, int(budget * most)), budget)
+    head = _head(facts, themes, shares, max(LEAST_HEAD, int(budget * most)), budget)
     said = [a.text if isinstance(a, Finding) else a.source.quote for a in answers or ()]
     said += [line for late in behind for *_, line in late.said]
     plain = is_english(said) if said else head.sheet.plain
@@ -299,7 +314,7 @@ def _told(
         tail.add(MORE, finding)
     _quote(tail, [late for late in quoted if late.key == asked.key])  # most likely the model has seen these itself
     stable = head.sheet.text(_HEAD)
-    empty = not (head.told or tail.sheet.used or head.sheet.sections.keys() & {LATELY, TALK})
+    empty = not (head.told or tail.sheet.used or head.sheet.sections.keys() & {LATELY, TALK, APPROVED, WORKED})
     markdown = "" if empty else stable + tail.sheet.text(_TAIL)
     return Context(
         session_id=asked.session,
@@ -316,16 +331,20 @@ def _told(
 
 
 def _head(
-    known: Known, themes: Sequence[Weighed], shares: Sequence[tuple[str, float]], budget: int, whole: int
+    facts: _Facts, themes: Sequence[Weighed], shares: Sequence[tuple[str, float]], budget: int, whole: int
 ) -> _Page:
     """Each section up to its share of the whole first, then what room is left, in the order of the sections."""
-    plain = is_english(finding.text for finding in known.findings)
-    page = _Page(Sheet(budget, plain), {})
+    known, repo = facts.known, facts.repo
+    texts = [finding.text for finding in known.findings]
+    texts += [] if repo is None else [*repo.approved, *repo.worked]
+    page = _Page(Sheet(budget, is_english(texts)), {})
     page.sheet.add("", OPENING)
     ranked = _ranked(known)
     lately = [f"- {day(told.at)}: {one_line(told.summary)}" for told in known.sessions if not _repeats(told, known)]
     lately += [f"- {gist.period}: {one_line(gist.text)}" for gist in known.gists]
     for shared in (True, False):
+        if repo is not None:
+            context_coding.tell(page.sheet, repo, whole if shared else None)
         for heading, share in shares:
             limit = page.sheet.used + int(whole * share) if shared else budget
             if heading == TALK:

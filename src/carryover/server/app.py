@@ -27,7 +27,7 @@ from carryover.server.limits import Limits
 from carryover.server.live import Bell
 from carryover.server.metrics import Metrics
 from carryover.server.requests import Requests
-from carryover.server.routes import context, health, metrics, sessions, stream, turns
+from carryover.server.routes import context, health, metrics, patterns, sessions, stream, turns
 from carryover.server.routes import memory as derived
 from carryover.server.routes.context import Kept
 from carryover.settings import Settings
@@ -82,7 +82,7 @@ def create_app(memory: Carryover, *, open_door: bool) -> FastAPI:
     app.add_middleware(app.state.gate.around)
     errors.install(app)
     app.router.routes.extend(_hot())
-    for room in (sessions, stream, derived, health, metrics):
+    for room in (sessions, stream, derived, patterns, health, metrics):
         app.include_router(room.router)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     return app

@@ -13,15 +13,19 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from starlette.requests import ClientDisconnect, Request
 
+from carryover.coding.verbs import BY
 from carryover.core.chunk import ChunkKind, Query
 from carryover.core.clock import parse_time
 from carryover.core.errors import Invalid, TooLarge
+from carryover.core.pattern import LEAST, Rollout
 from carryover.core.scope import DEFAULT
 from carryover.core.session import Append, Draft, Json, Kind, Role
 from carryover.server.errors import Malformed
 
 Body = TypeVar("Body", bound=Struct)
+_USUAL = Rollout()
 Version = Annotated[int, Meta(ge=0, lt=2**53)]
+Whole = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
 Seconds = Annotated[int, Meta(ge=-(2**53), lt=2**53)]
 
 
@@ -101,6 +105,60 @@ class Search(Struct, forbid_unknown_fields=True):
     since: str | None = None
     until: str | None = None
     as_of: str | None = None
+
+
+class Detect(Struct, forbid_unknown_fields=True):
+    """Which sessions are counted, and how many of them show what recurs."""
+
+    min_frequency: Annotated[int, Meta(ge=-(2**31), lt=2**31)] = LEAST
+    repo: str | None = None
+    flavor: str | None = None
+    since: str | None = None
+
+
+class Decided(Struct, forbid_unknown_fields=True):
+    """Who decides about a pattern, and why."""
+
+    by: str = BY
+    reason: str = ""
+
+
+class Distribute(Struct, forbid_unknown_fields=True):
+    """Where a pattern is told, and how; an unset member is as in `Rollout`."""
+
+    repos: list[str] = []
+    files: list[str] = []
+    skill: str | None = None
+    all_flavors: bool = False
+    seen_here: bool = False
+    lines: Whole = _USUAL.lines
+    tokens: Whole = _USUAL.tokens
+    share: float = _USUAL.share
+    seed: Whole = _USUAL.seed
+    effect: float = _USUAL.effect
+    days: Whole = _USUAL.days
+    force: bool = False
+    dry_run: bool = False
+    by: str = BY
+    reason: str = ""
+
+
+class Withdraw(Struct, forbid_unknown_fields=True):
+    """How a pattern is withdrawn, by whom, and why."""
+
+    force: bool = False
+    dry_run: bool = False
+    by: str = BY
+    reason: str = ""
+
+
+class Edited(Struct, forbid_unknown_fields=True):
+    """What a pattern says from now on, by whom, and why; an unset member stays as it is."""
+
+    title: str | None = None
+    lesson: str | None = None
+    by: str = BY
+    reason: str = ""
 
 
 async def read(request: Request) -> bytes:

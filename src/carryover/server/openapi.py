@@ -5,6 +5,7 @@ Schemas are read off the values of `core` and the bodies of `bodies`, so they ca
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from decimal import Decimal
 from types import NoneType, UnionType
@@ -18,13 +19,15 @@ from starlette.responses import Response
 from carryover.core.chunk import Hits
 from carryover.core.clock import Time
 from carryover.core.context import Context
+from carryover.core.digest import Digest
 from carryover.core.event import Event, Page
 from carryover.core.extractor import ExtractorState
+from carryover.core.pattern import Effect, Pattern, Written
 from carryover.core.session import KINDS, ROLES, Appended, Receipt, Session
 from carryover.core.snapshot import FINDING_KINDS, Diff, Finding, FindingDetail, Snapshot
 from carryover.core.trace import Trace
 from carryover.core.usage import UsageReport
-from carryover.server.bodies import Consolidate, Hold, Named, Posted, Search, Ttl, TurnIn
+from carryover.server.bodies import Consolidate, Decided, Detect, Edited, Hold, Named, Posted, Search, Ttl, TurnIn
 
 JSON = "application/json"
 _ID = {"type": "string", "pattern": "^[A-Za-z0-9._:@-]{1,128}$"}
@@ -41,8 +44,12 @@ _VALUES = (
     Trace,
     UsageReport,
     ExtractorState,
+    Digest,
+    Pattern,
+    Effect,
+    Written,
 )
-_BODIES = (Posted, TurnIn, Named, Hold, Ttl, Consolidate, Search)
+_BODIES = (Posted, TurnIn, Named, Hold, Ttl, Consolidate, Search, Detect, Decided, Edited)
 _SCALARS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
     int: {"type": "integer"},
@@ -130,6 +137,7 @@ def _hot_routes() -> dict[str, Any]:
         _parameter("max_tokens", "query", _integer(500, 999_999_999), "the budget"),
         _parameter("query", "query", {"type": "string"}, "what the session is about to be about"),
         _parameter("as_of", "query", {"type": "string", "format": "date-time"}, "memory as it was at that time"),
+        _parameter("repo", "query", {"type": "string"}, "the repository that a coding agent works in"),
         known,
     ]
     window = [*both, _parameter("last_n", "query", _integer(10, 1000), "how many turns"), known]
@@ -228,7 +236,7 @@ def _schema(hint: Any, made: dict[str, Schema]) -> Schema:
         return {"type": "string", "enum": list(args)}
     if origin is tuple:
         return {"type": "array", "items": _schema(args[0], made)}
-    if origin is dict:
+    if origin in (dict, Mapping):
         return {"type": "object", "additionalProperties": _schema(args[1], made)}
     return _named(hint, made) if is_dataclass(hint) else _SCALARS[hint]
 
@@ -296,6 +304,10 @@ _SHAPES: dict[str, Schema] = {
     "SessionListResponse": _object({"sessions": _list_of("SessionResponse"), "next_cursor": _CURSOR}),
     "SnapshotList": _object({"snapshots": _list_of("Snapshot")}),
     "ExtractorList": _object({"extractors": _list_of("ExtractorState")}),
+    "DigestList": _object({"digests": _list_of("Digest"), "next_cursor": _CURSOR}),
+    "PatternList": _object({"patterns": _list_of("Pattern")}),
+    "EffectList": _object({"effects": _list_of("Effect")}),
+    "FileList": _object({"files": _list_of("Written")}),
     "Deleted": _object({"message": str, "receipt": _ref("Receipt")}),
     "Accepted": _object({"job": _object({"kind": str, "agent_id": str, "session_id": str, "status": str})}),
     "Health": _object(

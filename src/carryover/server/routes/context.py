@@ -17,7 +17,7 @@ from carryover.core.context import Reach, Wanted
 from carryover.core.errors import Invalid
 from carryover.core.scope import DEFAULT, Scope
 from carryover.core.wire import encode
-from carryover.runtime import Carryover
+from carryover.runtime import Carryover, told
 from carryover.server import answers
 from carryover.server.deps import enter
 
@@ -89,15 +89,7 @@ def _finding(finding: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shown(memory: Carryover, wanted: Wanted) -> Shown:
-    found = memory.context(
-        wanted.session_id,
-        agent=wanted.agent_id,
-        user=wanted.user_id,
-        reach=wanted.reach,
-        max_tokens=wanted.max_tokens,
-        query=wanted.query,
-        as_of=wanted.as_of,
-    )
+    found = told(memory, wanted)
     document = encode(found)
     document["findings"] = [_finding(finding) for finding in document["findings"]]
     return Shown(found.etag, found.markdown.encode(), answers.json_bytes(document))
@@ -111,7 +103,7 @@ def _wanted(request: Request) -> Wanted:
     budget = params.get("max_tokens", "500")
     if not (budget.isascii() and budget.isdigit() and len(budget) < 10):
         raise Invalid(f"max_tokens {budget[:40]!r} is no number; use 1 or more", field="max_tokens")
-    as_of = params.get("as_of")
+    as_of, repo = params.get("as_of"), params.get("repo")
     return Wanted(
         session_id=request.path_params["id"],
         agent_id=params.get("agent_id", DEFAULT),
@@ -120,6 +112,7 @@ def _wanted(request: Request) -> Wanted:
         max_tokens=int(budget),
         query=params.get("query"),
         as_of=None if as_of is None else parse_time(as_of, "as_of"),
+        repos=(repo,) if repo else (),
     )
 
 
