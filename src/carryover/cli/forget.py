@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from carryover.cli.memory import memory
 from carryover.cli.options import AGENT, AsJson, example
 from carryover.core.errors import Invalid, NotFound
 from carryover.core.session import Receipt, Session
+from carryover.settings import load
 
 if TYPE_CHECKING:
     from carryover.client.client import Client
@@ -50,12 +52,21 @@ def forget(
             for one in doomed:
                 receipts.append(opened.delete_session(one.session_id, agent=one.agent_id))
                 advance(1)
+    _forget_notes()
     if as_json:
         show.as_json({"receipts": receipts})
         return
     for receipt in receipts:
         gone = ", ".join(f"{n} {table}" for table, n in receipt.counts.items() if n)
         show.out(f"erased {receipt.session_id} of agent {receipt.agent_id}: {gone}")
+
+
+def _forget_notes() -> None:
+    """What was prepared for hooks to tell may be of what is erased: the next `carryover ingest` prepares it anew."""
+    home = load().settings.folder
+    if (home / "hooks").is_dir():
+        # By name: hooks and the command line are doors of one floor.
+        importlib.import_module("carryover.integrations.prepared").clear(home)
 
 
 def _chosen(opened: Carryover | Client, names: Sequence[str], agent: str) -> list[Session]:
