@@ -19,8 +19,10 @@ GROUPS = {
     "eval": ("recall",),
     "extractors": ("", "promote", "refuse", "try"),
     "memory": ("tiers", "restore"),
+    "hooks": ("install", "uninstall", "status"),
+    "patterns": ("list", "show", "approve", "reject", "edit", "distribute", "withdraw", "measure"),
 }
-NO_DATA = {"demo", "serve", "worker"}  # they print a page, or stay
+NO_DATA = {"demo", "serve", "worker", "mcp"}  # they print a page, or stay
 PATHS = [(verb, sub) for verb in VERBS for sub in GROUPS.get(verb, ("",))]
 
 
@@ -28,7 +30,7 @@ def test_the_verbs_are_these() -> None:
     assert set(VERBS) == {
         "demo", "serve", "worker", "log", "context", "search", "window", "sessions", "consolidate", "stream", "keys",
         "db", "forget", "export", "import", "doctor", "eval", "model", "queue", "extractors",
-        "why", "trace", "verify", "memory",
+        "why", "trace", "verify", "memory", "ingest", "detect", "patterns", "report", "hooks", "mcp",
     }  # fmt: skip
 
 

@@ -33,6 +33,14 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "trace": ("trace", "Show everything that was derived from a turn."),
         "verify": ("trace", "Check that every finding stands in the turns that it cites."),
     },
+    "Coding sessions": {
+        "ingest": ("ingest", "Read the logs of coding agents, keep them within a budget, and digest them."),
+        "detect": ("patterns", "Find what recurs over sessions, repositories and agents."),
+        "patterns": ("patterns", "Decide about patterns, tell agents of them, and measure whether that helped."),
+        "report": ("report", "Write one page about all coding sessions."),
+        "hooks": ("hooks", "Let coding agents start with their memory, and hand in their sessions."),
+        "mcp": ("mcp", "Serve memory to agents over the Model Context Protocol."),
+    },
     "Data": {
         "export": ("transfer", "Write sessions to a file, byte for byte."),
         "import": ("transfer", "Read sessions from an export, or messages from JSON."),

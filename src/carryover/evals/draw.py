@@ -1,14 +1,15 @@
-"""Plots as inline SVG: bars, curves and a histogram. Their colours are those of the page's style."""
+"""Plots as inline SVG: bars, curves, columns over time, intervals. Their colours are those of the page's style."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import count
+from math import isfinite
 
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 44, 24, 12, 40
-COLOURS = 4  # that the style has, as `--series-0` and so on
+COLOURS = 8  # that the style has, as `--series-0` and so on
 _BINS = 24
 _ids = count(1)
 
@@ -86,15 +87,95 @@ def histogram(title: str, axis: str, values: Sequence[float]) -> str:
     return _figure(title, [], parts, HEIGHT)
 
 
-def _figure(title: str, series: Sequence[str], parts: Sequence[str], height: float) -> str:
+def stacked(title: str, columns: Mapping[str, Mapping[str, int]], colours: Mapping[str, int] | None = None) -> str:
+    """For each column its counts one above the other, series by series; the columns are spaced evenly.
+
+    A series may have a colour of its own, by its number. Series without a single count are left out.
+    """
+    named = dict.fromkeys(name for counts in columns.values() for name in counts)
+    shown = [name for name in named if any(counts.get(name) for counts in columns.values())]
+    shades = {name: (colours or {}).get(name, n) % COLOURS for n, name in enumerate(shown)}
+    most = max((sum(counts.values()) for counts in columns.values()), default=0) or 1
+    tick = -(-most // 4)
+    top = -(-most // tick) * tick
+    step, room = (WIDTH - LEFT - RIGHT) / max(len(columns), 1), HEIGHT - TOP - BOTTOM
+    parts: list[str] = []
+    for value in range(0, top + 1, tick):
+        y = TOP + room * (1 - value / top)
+        parts += [_line(LEFT, y, WIDTH - RIGHT, y, "grid"), _text(LEFT - 6, y + 4, f"{value}", "end")]
+    every = -(-len(columns) // 5)  # as many names as there is room for, also on a phone
+    wide = min(max(step - 2, 1), 40)
+    for n, (column, counts) in enumerate(columns.items()):
+        x, y = LEFT + step * (n + 0.5), HEIGHT - BOTTOM
+        for name, many in counts.items():
+            tall = room * many / top
+            y -= tall
+            if many:
+                told = escape(f"{column}, {name}: {many}")
+                parts.append(
+                    f'<rect x="{x - wide / 2:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}" '
+                    f'class="series-{shades[name]}"><title>{told}</title></rect>'
+                )
+        if n % every == 0:
+            anchor = "start" if n == 0 and len(columns) > 5 else "middle"
+            parts.append(_text(LEFT if anchor == "start" else x, HEIGHT - BOTTOM + 20, column, anchor))
+    return _figure(title, shades, parts, HEIGHT, legible=True)
+
+
+def spark(told: str, counts: Sequence[int]) -> str:
+    """Counts as small columns within a line of text; `told` says what they are."""
+    most, step = max(counts, default=0) or 1, 120 / max(len(counts), 1)
+    parts = [
+        f'<rect x="{step * n:.1f}" y="{22 - 22 * many / most:.1f}" width="{max(step - 1, 1):.1f}" '
+        f'height="{22 * many / most:.1f}" class="series-0"/>'
+        for n, many in enumerate(counts)
+        if many
+    ]
+    parts.append(_line(0, 23, 120, 23, "grid"))
+    return f'<svg class="spark" viewBox="0 0 120 24" role="img" aria-label="{escape(told)}">{"".join(parts)}</svg>'
+
+
+def intervals(title: str, rows: Sequence[tuple[str, float, float, float]]) -> str:
+    """For each (name, estimate, low, high) a point on its interval, around a line at zero, with the name above it."""
+    row, reached = 46, [abs(value) for _, *values in rows for value in values if isfinite(value)]
+    reach, height = max(reached, default=0.0) or 1.0, 46 * len(rows) + 34
+    scale = (WIDTH - LEFT - RIGHT) / (2 * reach)
+
+    def at(value: float) -> float:
+        return LEFT + scale * (max(-reach, min(reach, value)) + reach)
+
+    parts = [_line(at(0), 0, at(0), height - 30, "zero")]
+    for n, (name, estimate, low, high) in enumerate(rows):
+        y = row * n + 34
+        told = escape(f"{name}: {estimate:+.3g} [{low:+.3g}, {high:+.3g}]")
+        parts.append(_text(4, y - 16, name if len(name) <= 62 else f"{name[:61]}…"))
+        parts.append(_line(at(low), y, at(high), y, "curve series-0"))
+        dot = f'cx="{at(estimate):.1f}" cy="{y:.1f}" r="5" class="series-0"'
+        parts.append(f"<circle {dot}><title>{told}</title></circle>")
+    ticks = (-reach, -reach / 2, 0.0, reach / 2, reach)
+    parts += [_text(at(tick), height - 8, f"{tick:+.3g}" if tick else "0", "middle") for tick in ticks]
+    return _figure(title, {}, parts, height, legible=True)
+
+
+def _figure(
+    title: str,
+    series: Sequence[str] | Mapping[str, int],
+    parts: Sequence[str],
+    height: float,
+    *,
+    legible: bool = False,
+) -> str:
+    """The parts with a title and a key; the text of `legible` ones has room to be larger on a small screen."""
     id = f"plot-{next(_ids)}"
+    shades = series if isinstance(series, Mapping) else {name: n % COLOURS for n, name in enumerate(series)}
     keys = "".join(
-        f'<span class="key"><span class="swatch series-{n % COLOURS}"></span>{escape(name)}</span>'
-        for n, name in enumerate(series)
+        f'<span class="key"><span class="swatch series-{shade}"></span>{escape(name)}</span>'
+        for name, shade in shades.items()
     )
+    kind = ' class="legible"' if legible else ""
     return (
         f'<figure><figcaption id="{id}">{escape(title)}</figcaption><div>{keys}</div>'
-        f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-labelledby="{id}">{"".join(parts)}</svg></figure>'
+        f'<svg{kind} viewBox="0 0 {WIDTH} {height:g}" role="img" aria-labelledby="{id}">{"".join(parts)}</svg></figure>'
     )
 
 
