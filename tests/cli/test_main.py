@@ -22,7 +22,7 @@ GROUPS = {
     "hooks": ("install", "uninstall", "status"),
     "patterns": ("list", "show", "approve", "reject", "edit", "distribute", "withdraw", "measure"),
 }
-NO_DATA = {"demo", "serve", "worker", "mcp"}  # they print a page, or stay
+NO_DATA = {"demo", "serve", "worker", "mcp", "report"}  # they print a page or write one, or stay
 PATHS = [(verb, sub) for verb in VERBS for sub in GROUPS.get(verb, ("",))]
 
 

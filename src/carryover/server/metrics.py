@@ -93,6 +93,9 @@ METRICS = (
         ("model",),
     ),
     Metric(
+        "counter", "digests", "carryover_digests_total", "Digests made of coding sessions, by outcome.", ("outcome",)
+    ),
+    Metric(
         "counter", "cache", "carryover_cache_requests_total", "Look-ups in a cache: hit, miss.", ("cache", "outcome")
     ),
     Metric(

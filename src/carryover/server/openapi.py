@@ -27,7 +27,20 @@ from carryover.core.session import KINDS, ROLES, Appended, Receipt, Session
 from carryover.core.snapshot import FINDING_KINDS, Diff, Finding, FindingDetail, Snapshot
 from carryover.core.trace import Trace
 from carryover.core.usage import UsageReport
-from carryover.server.bodies import Consolidate, Decided, Detect, Edited, Hold, Named, Posted, Search, Ttl, TurnIn
+from carryover.server.bodies import (
+    Consolidate,
+    Decided,
+    Detect,
+    Distribute,
+    Edited,
+    Hold,
+    Named,
+    Posted,
+    Search,
+    Ttl,
+    TurnIn,
+    Withdraw,
+)
 
 JSON = "application/json"
 _ID = {"type": "string", "pattern": "^[A-Za-z0-9._:@-]{1,128}$"}
@@ -49,7 +62,7 @@ _VALUES = (
     Effect,
     Written,
 )
-_BODIES = (Posted, TurnIn, Named, Hold, Ttl, Consolidate, Search, Detect, Decided, Edited)
+_BODIES = (Posted, TurnIn, Named, Hold, Ttl, Consolidate, Search, Detect, Decided, Edited, Distribute, Withdraw)
 _SCALARS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
     int: {"type": "integer"},
