@@ -77,7 +77,7 @@ def search(
     session: Annotated[str | None, typer.Option(help="Only of this session.", show_default=False)] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option(parser=_kind, metavar="KIND", help="turn, decision, fact or task; may be repeated."),
+        typer.Option(parser=_kind, metavar="KIND", help="turn, decision, fact, task or digest; may be repeated."),
     ] = None,
     since: Since = None,
     until: Until = None,
