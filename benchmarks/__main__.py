@@ -17,11 +17,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         runs = [["benchmarks.append", folder], ["benchmarks.server", "--model"]]
         runs += [["benchmarks.postgres"], ["benchmarks.fairness"], ["benchmarks.drain"], ["benchmarks.vectors"]]
+        runs += [["benchmarks.detect"], ["benchmarks.hooks"]]
         if SHARED.is_dir():
             runs += [["benchmarks.search"], ["benchmarks.contexts"], ["benchmarks.ablation"]]
+            runs += [["benchmarks.ingest", "--large"]]
             runs += [["carryover", "eval", "recall", f"{SHARED}/eval"]]
         else:
-            print(f"no evaluation data at {SHARED}: search, contexts, ablation and recall are left out")
+            print(f"no evaluation data at {SHARED}: search, contexts, ablation, ingest and recall are left out")
         for run in runs:
             print(f"\n# {run[0]}\n", flush=True)
             failed += subprocess.run([sys.executable, "-m", *run], cwd=ROOT, check=False).returncode != 0
