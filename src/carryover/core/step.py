@@ -210,11 +210,6 @@ def step_of(turn: Turn) -> Step | None:
     )
 
 
-def is_step(turn: Turn) -> bool:
-    """Whether the turn was read from a coding agent's log."""
-    return turn.metadata is not None and turn.metadata.startswith(_MARK)
-
-
 def is_told(role: Role, kind: TurnKind, metadata: str | None) -> bool:
     """Whether search should find such a turn: of steps only what was said, and what failed."""
     if metadata is None or not metadata.startswith(_MARK):
