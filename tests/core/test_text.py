@@ -14,7 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carryover.core import text
-from carryover.core.text import canonical_json, clean, count_tokens, digest, estimate_tokens, plain, told_tokens
+from carryover.core.text import (
+    MEDIA_TOKENS,
+    canonical_json,
+    clean,
+    content_tokens,
+    count_tokens,
+    digest,
+    estimate_tokens,
+    plain,
+    told_tokens,
+)
 
 ANY = st.text(st.characters(codec=None))  # lone surrogates and NUL included
 PROSE = (
@@ -161,6 +171,17 @@ def test_plain_reads_any_content(content: Any) -> None:
         ([{"type": "tool_result", "content": [{"type": "text", "text": "found"}]}], "found"),
         ([{"type": "message", "name": "Ana", "text": "hi"}], "hi"),
         ([["nested", ["deeper"]]], "nested\ndeeper"),
+        ([{"role": "assistant", "content": None, "refusal": "no"}], "no"),
+        (
+            [{"tool_calls": [{"id": "a", "type": "function", "function": {"name": "grep", "arguments": '{"a":1}'}}]}],
+            'grep\n{"a":1}',
+        ),
+        ([{"tool_calls": [{"type": "custom", "custom": {"name": "sql", "input": "SELECT 1"}}]}], "sql\nSELECT 1"),
+        ([{"role": "assistant", "function_call": {"name": "grep", "arguments": "{}"}}], "grep\n{}"),
+        ([{"type": "shell_call", "action": {"commands": ["ls"]}}], '{"commands":["ls"]}'),
+        ([{"type": "shell_call_output", "output": [{"stdout": "a.txt", "stderr": "oops"}]}], "a.txt\noops"),
+        ([{"type": "apply_patch_call", "operation": {"path": "a", "diff": "+b"}}], '{"diff":"+b","path":"a"}'),
+        ([{"type": "program", "code": "print(1)"}], "print(1)"),
     ],
 )
 def test_plain_says_what_a_reader_would_read(content: Any, read: str) -> None:
@@ -172,3 +193,13 @@ def test_plain_ends_where_nesting_is_absurd() -> None:
     for _ in range(100):
         content = [content]
     assert plain(content) == ""
+
+
+def test_media_cost_a_constant_each() -> None:
+    shown = [
+        {"type": "text", "text": "two pictures"},
+        {"type": "image", "source": {"type": "base64", "data": "A" * 10_000}},
+        {"type": "tool_result", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]},
+    ]
+    assert content_tokens(shown) == estimate_tokens("two pictures") + 2 * MEDIA_TOKENS
+    assert content_tokens("image") == estimate_tokens("image")

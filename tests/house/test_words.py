@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 SRC = Path(next(iter(carryover.__path__)))
 # These mean something else too: a word of a standard or the contract, of a library, or plain English.
 _OTHER_MEANINGS = {
-    "context", "role", "thread", "chat", "message", "item", "record", "history", "etag", "revision", "raw", "ref",
+    "context", "role", "thread", "chat", "message", "record", "history", "etag", "revision", "raw", "ref",
     "prompt", "prefix", "document", "result", "index", "task", "parser", "auth", "cost",
 }  # fmt: skip
 

@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from carryover.core.clock import EARLIEST, LATEST
 from carryover.core.errors import Forbidden, Invalid, NotFound, TooLarge, VersionConflict
 from carryover.core.scope import EVERY_TENANT, Scope
-from carryover.core.session import Append, Draft, Json
+from carryover.core.session import Append, Draft, Json, Turn, live, retraction
 from carryover.log import lifecycle, stream
 from carryover.log.append import DEEPEST, Limits, append, prepare
 from carryover.store import queue
+from carryover.store import turns as store_turns
 from carryover.store.store import Store
 from carryover.store.tables import metadata
 from logbook import ACME, Book
@@ -449,3 +452,71 @@ def test_a_crash_around_the_commit_is_all_or_nothing(book: Book, when: str, monk
     # Whatever became of it, the same request again puts things right.
     assert book.append("s", keyed("two", "k")).version == 2
     assert [t.content for t in book.turns("s")] == ["one", "two"]
+
+
+# Taking back
+
+
+def test_a_retraction_takes_back_turns_before_it_and_leaves_them_in_the_log(book: Book) -> None:
+    book.append("s", "one", "two", retraction(1, 2))  # of the same batch
+    book.append("s", "three", retraction(4, 4), retraction(1, 5))
+    turns = book.turns("s")
+    assert [turn.retracts for turn in turns] == [None, None, (1, 2), None, (4, 4), (1, 5)]
+    assert [turn.content for turn in turns if turn.kind == "message"] == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize(("first", "last"), [(1, 4), (1, 3), (3, 3), (2, 99)])
+def test_nothing_is_taken_back_that_is_not_there_yet(book: Book, first: int, last: int) -> None:
+    book.append("s", "one")
+    before = everything(book.store)
+    with pytest.raises(Invalid, match=f"turn 3 would take back the turns up to {last}.*at most 2"):
+        book.append("s", keyed("two", "k"), retraction(first, last))
+    assert everything(book.store) == before
+    assert book.append("s", keyed("another two", "k"), retraction(1, 2)).version == 3  # the key was not taken
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "take it back",
+        [],
+        [{}],
+        ["retraction"],
+        [{"type": "retraction", "first": 1}],
+        [{"type": "retraction", "first": 0, "last": 1}],
+        [{"type": "retraction", "first": 2, "last": 1}],
+        [{"type": "retraction", "first": True, "last": 1}],
+        [{"type": "retraction", "first": 1.0, "last": 1}],
+        [{"type": "retraction", "first": "1", "last": 1}],
+        [{"type": "text", "first": 1, "last": 1}],
+        [{"type": "retraction", "first": 1, "last": 1, "why": "a slip"}],
+        [{"type": "retraction", "first": 1, "last": 1}] * 2,
+    ],
+)
+def test_a_retraction_says_exactly_what_it_takes_back(book: Book, content: Any) -> None:
+    book.append("s", "one")
+    with pytest.raises(Invalid, match=r"turns\[1\] is no retraction; its role is 'system'") as refusal:
+        book.append("s", "two", Draft("system", content, "retraction"))
+    assert refusal.value.facts["field"] == "turns[1].content"
+    with pytest.raises(Invalid, match=r"turns\[0\] is no retraction"):
+        book.append("s", replace(retraction(1, 1), role="user"))
+    assert book.session("s").version == 1
+
+
+def test_what_is_live_is_what_nobody_took_back(book: Book) -> None:
+    book.append("s", "1", "2", "3", retraction(2, 2), "5", retraction(2, 3), "7", retraction(7, 7), "9")
+    turns = book.turns("s")
+    assert [turn.content for turn in live(turns)] == ["1", "5", "9"]
+    assert [turn.content for turn in live(turns, [(9, 12), (1, 1)])] == ["5"]
+    assert [turn.content for turn in live(turns[:3])] == ["1", "2", "3"]
+    with book.store.read(book.scope) as tx:
+        assert store_turns.retractions(tx, "default", "s") == [(2, 2), (2, 3), (7, 7)]
+        assert store_turns.retractions(tx, "default", "s", 4) == [(2, 3), (7, 7)]
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 9)), max_size=8), st.integers(0, 30))
+def test_live_is_what_counting_says(runs: list[tuple[int, int]], seen: int) -> None:
+    told = [Turn(n, f"t{n}", "user", Json('"x"'), "message", 0, 1, 0) for n in range(1, seen + 1)]
+    taken = [(first, first + length) for first, length in runs]
+    expected = [turn for turn in told if not any(first <= turn.seq <= last for first, last in taken)]
+    assert live(told, taken) == expected

@@ -10,7 +10,7 @@ import pytest
 from carryover.core.errors import Conflict, Forbidden, NotFound
 from carryover.core.event import Event, Filter
 from carryover.core.scope import Scope
-from carryover.core.session import Turn
+from carryover.core.session import Turn, retraction
 from carryover.core.snapshot import Extraction, Finding, Found, Snapshot
 from carryover.core.usage import Cap, Usage
 from carryover.jobs.worker import Worker
@@ -197,3 +197,16 @@ def test_who_may_ask_and_of_what(store: Store, scope: Scope) -> None:
     worker(store, Known(3)).drain()
     with pytest.raises(Conflict, match="went away"):
         outcome(store, scope, asked)
+
+
+def test_what_was_taken_back_is_gone_when_the_session_is_read_anew(store: Store, scope: Scope) -> None:
+    say(store, scope, "s1", LINES)
+    consolidate(store, scope, "s1", Known())
+    say(store, scope, "s1", [retraction(3, 3)])  # behind what the snapshot covers
+    made = anew(store, scope, Known(), force=True)
+    assert [finding.text for finding in made.findings if finding.live] == [LINES[0], LINES[4]]
+    assert made.through == 5
+    say(store, scope, "s1", [retraction(1, 6)])
+    emptied = anew(store, scope, Known(), force=True)
+    assert not [finding for finding in emptied.findings if finding.live]
+    assert emptied.through == 5

@@ -12,7 +12,7 @@ import pytest
 from carryover.core.errors import NotFound, ProviderUnavailable
 from carryover.core.job import subject_of
 from carryover.core.scope import Scope
-from carryover.core.session import Turn
+from carryover.core.session import Draft, Turn, retraction
 from carryover.core.snapshot import Extraction, Finding, Found, Snapshot
 from carryover.core.usage import Cap, Usage
 from carryover.log import lifecycle
@@ -366,3 +366,45 @@ def test_rules_consume_nothing_and_say_so(store: Store, scope: Scope) -> None:
     with store.read(scope) as tx:
         total = usages.totals(tx, 0, tx.now + 1, "tenant")[0].usage
     assert (total.calls, total.tokens, total.money, total.turns_covered) == (0, 0, 0, 2)
+
+
+def test_what_was_taken_back_before_is_never_read(store: Store, scope: Scope, clock: FrozenClock) -> None:
+    reader = Reader()
+    say(store, scope, "s1", ["We use MySQL.", "Noted.", retraction(1, 2), Draft("user", "We use PostgreSQL.")])
+    consolidate(store, scope, "s1", reader)
+    assert reader.read == [[4]]
+    made = newest(store, scope)
+    assert (texts(made), made and made.through) == (["We use PostgreSQL."], 4)
+
+
+def test_where_all_that_is_new_was_taken_back_nobody_is_asked(store: Store, scope: Scope) -> None:
+    reader = Reader()
+    say(store, scope, "s1", ["We use PostgreSQL."])
+    consolidate(store, scope, "s1", reader)
+    say(store, scope, "s1", ["We use MySQL.", retraction(2, 2)])
+    consolidate(store, scope, "s1", reader)
+    assert reader.read == [[1]]
+    made = newest(store, scope)
+    assert made is not None
+    assert (made.version, made.through, made.by, texts(made)) == (2, 3, "reader", ["We use PostgreSQL."])
+    with store.read(scope) as tx:
+        assert queue.get(tx, "consolidate", ADA) is None  # nothing is left to do
+
+
+def test_a_run_sees_what_turns_behind_it_take_back(store: Store, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consolidate_module, "MOST_TURNS", 2)
+    reader = Reader()
+    say(store, scope, "s1", [*(Draft("user", f"Line {n}.") for n in range(1, 5)), retraction(2, 3)])
+    consolidate(store, scope, "s1", reader)
+    assert reader.read == [[1], [4]]
+    made = newest(store, scope)
+    assert (texts(made), made and made.through) == (["Line 1.", "Line 4."], 5)
+
+
+def test_what_was_taken_back_later_stays_consolidated(store: Store, scope: Scope) -> None:
+    reader = Reader()
+    say(store, scope, "s1", ["We use MySQL."])
+    consolidate(store, scope, "s1", reader)
+    say(store, scope, "s1", [retraction(1, 1), Draft("user", "We use PostgreSQL.")])
+    consolidate(store, scope, "s1", reader)
+    assert texts(newest(store, scope)) == ["We use MySQL.", "We use PostgreSQL."]

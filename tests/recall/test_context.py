@@ -16,7 +16,7 @@ from carryover.core.clock import EARLIEST, LATEST
 from carryover.core.context import Context, Wanted
 from carryover.core.errors import Forbidden, Invalid, NotFound
 from carryover.core.scope import Scope
-from carryover.core.session import Draft, Source
+from carryover.core.session import Draft, Source, retraction
 from carryover.core.text import told_tokens
 from carryover.log import lifecycle
 from carryover.memory.rules import Rules
@@ -474,3 +474,11 @@ def test_rules_to_context(store: Store, scope: Scope) -> None:
     assert made.through == {"s1": 2}
     assert made.snapshots == {"s1": 1}
     assert [f.sources[0].session_id for f in made.findings] == ["s1"]
+
+
+def test_what_was_taken_back_is_not_quoted(store: Store, scope: Scope) -> None:
+    say(store, scope, "s1", ["We ship the parcel to Bergen.", "Noted.", "No, we ship the parcel to Oslo."])
+    assert "Bergen" in told(store, scope)
+    say(store, scope, "s1", [retraction(1, 2)])
+    assert "Oslo" in told(store, scope)
+    assert "Bergen" not in told(store, scope)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from carryover.core.chunk import Chunk
 from carryover.core.job import subject_of
 from carryover.core.scope import Scope
-from carryover.core.session import Draft
+from carryover.core.session import Draft, retraction
 from carryover.providers.minilm import MiniLM
 from carryover.recall import embed, index
 from carryover.recall.embed import EMBED, Models
@@ -180,3 +180,32 @@ def test_a_chunk_that_was_erased_while_it_was_embedded_gets_no_vector(
         derivation.save(tx, job, work, made)
     with store.read(scope) as tx:
         assert vectors.spaces(tx) == []
+
+
+def test_what_was_taken_back_is_not_found(store: Store, scope: Scope) -> None:
+    log(store, scope, "s", [Draft("user", "a heron"), Draft("user", "an otter"), retraction(1, 1)])
+    catch_up(store)
+    assert [chunk.text for chunk in indexed(store, scope, "s")] == ["an otter"]
+
+
+def test_what_is_taken_back_later_is_found_no_more(store: Store, scope: Scope) -> None:
+    log(store, scope, "s", [Draft("user", text) for text in ("a heron", "an otter", "a stork", "a vole")])
+    catch_up(store)
+    log(store, scope, "s", [retraction(2, 3), retraction(3, 3), Draft("user", "a newt"), retraction(7, 7)])
+    catch_up(store)
+    assert [chunk.text for chunk in indexed(store, scope, "s")] == ["a heron", "a vole"]
+    with store.read(scope) as tx:
+        assert chunks.corpus(tx).chunks == 2
+    log(store, scope, "s", [retraction(1, 8)])
+    catch_up(store)
+    assert indexed(store, scope, "s") == []
+
+
+def test_a_run_leaves_out_what_turns_behind_it_take_back(
+    store: Store, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "TURNS", 2)
+    monkeypatch.setattr(index, "_READ", 2)
+    log(store, scope, "s", [*(Draft("user", f"word{n}") for n in range(5)), retraction(1, 4)])
+    catch_up(store)
+    assert [chunk.text for chunk in indexed(store, scope, "s")] == ["word4"]

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from carryover.core.chunk import Query
 from carryover.core.scope import EVERY_TENANT, Scope
-from carryover.core.session import Draft
+from carryover.core.session import Draft, retraction
 from carryover.core.usage import Cap
 from carryover.jobs.upkeep import upkeep
 from carryover.jobs.worker import Worker
@@ -257,3 +257,18 @@ def test_the_check_finds_what_counts_do_not_tell(told: Process, store: Store, sc
     told.run()
     assert check.check(store) == []
     assert told.run() == 0
+
+
+@pytest.mark.parametrize("run", [(2, 3), (1, 11)])
+def test_what_was_taken_back_is_not_missed(told: Process, store: Store, scope: Scope, run: tuple[int, int]) -> None:
+    """Neither in one session of three nor where nothing else was ever said."""
+    log(store, scope, "spring", [retraction(run[0], min(run[1], 10))])
+    if run[0] == 1:
+        log(store, scope, "summer", [retraction(1, 11)])
+        log(store, scope, "work", [retraction(1, 10)])
+    told.run()
+    assert check.check(store) == []
+    with store.read(scope) as tx:
+        assert list(damage.look(tx)) == []
+        left = {chunk.first for chunk in chunks.of_session(tx, "ada", "spring")}
+    assert left == ({*range(1, 11)} - {*range(run[0], run[1] + 1)})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -12,7 +14,7 @@ from carryover.core.scope import DEFAULT
 from carryover.core.text import plain
 
 Role = Literal["user", "assistant", "system", "tool"]
-Kind = Literal["message", "tool_call", "tool_result", "reasoning"]
+Kind = Literal["message", "tool_call", "tool_result", "reasoning", "retraction"]
 Status = Literal["active", "idle", "closed"]
 ROLES: tuple[Role, ...] = get_args(Role)
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -95,6 +97,45 @@ class Turn:
             return plain(json.loads(self.body))
         except RecursionError:
             return ""
+
+    @property
+    def retracts(self) -> tuple[int, int] | None:
+        """The first and the last of the turns that it takes back; None unless it is a retraction."""
+        if self.kind != "retraction":
+            return None
+        try:
+            told = json.loads(self.body)[0]
+            return int(told["first"]), int(told["last"])
+        except (ValueError, TypeError, LookupError):
+            return None
+
+
+def retraction(first: int, last: int) -> Draft:
+    """What takes the turns `first` to `last` back: they stay in the log, and nobody is shown them any more."""
+    return Draft("system", [{"type": "retraction", "first": first, "last": last}], kind="retraction")
+
+
+def live(turns: Iterable[Turn], taken: Iterable[tuple[int, int]] = ()) -> list[Turn]:
+    """The turns that were not taken back, in order and without the retractions among them.
+
+    `taken` are the runs that retractions elsewhere take back.
+    """
+    given = list(turns)
+    gone = [*taken, *(turn.retracts for turn in given if turn.retracts is not None)]
+    if not gone:
+        return [turn for turn in given if turn.kind != "retraction"]
+    runs: list[tuple[int, int]] = []
+    for first, last in sorted(gone):
+        if runs and first <= runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], max(runs[-1][1], last))
+        else:
+            runs.append((first, last))
+
+    def is_gone(seq: int) -> bool:
+        at = bisect_right(runs, (seq + 1,)) - 1
+        return at >= 0 and seq <= runs[at][1]
+
+    return [turn for turn in given if turn.kind != "retraction" and not is_gone(turn.seq)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,27 @@ def estimate_tokens(text: str) -> int:
     return (len(text.encode("utf-8", "surrogatepass")) + 3) // 4
 
 
+# An image, a page of a document or some seconds of sound, in tokens: providers charge from 85 to 1,600 for each.
+MEDIA_TOKENS = 1_000
+# A tuple: a type that somebody sent need not be hashable.
+_MEDIA = ("image", "image_url", "input_image", "file", "input_file", "document", "audio", "input_audio", "video")
+
+
+def content_tokens(content: Any) -> int:
+    """An estimate of what a turn's content costs a model: what is read of it, and a constant for each medium."""
+    return estimate_tokens(plain(content)) + MEDIA_TOKENS * _media(content)
+
+
+def _media(content: Any, depth: int = 0) -> int:
+    if isinstance(content, list) and depth <= _DEEPEST:
+        return sum(_media(part, depth + 1) for part in cast("list[Any]", content))
+    if isinstance(content, dict) and depth <= _DEEPEST:
+        part = cast("dict[str, Any]", content)
+        inside = sum(_media(part[key], depth + 1) for key in _SPOKEN if isinstance(part.get(key), (list, dict)))
+        return inside + (part.get("type") in _MEDIA)
+    return 0
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: one text per value."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -87,8 +108,11 @@ def clean(text: str) -> str:
     return text
 
 
-_SPOKEN = ("text", "content", "output", "caption", "alt", "blip_caption", "thinking", "summary", "result")
-_STRUCTURED = ("input", "arguments")
+_SPOKEN = (
+    *("text", "content", "output", "caption", "alt", "blip_caption", "thinking", "summary", "result", "refusal"),
+    *("stdout", "stderr", "tool_calls", "function", "custom", "function_call"),
+)
+_STRUCTURED = ("input", "arguments", "action", "operation", "code")
 _DEEPEST = 32
 
 

@@ -15,7 +15,7 @@ from carryover.core.ids import check_id, check_session_id, new_id
 from carryover.core.job import subject_of
 from carryover.core.scope import Scope
 from carryover.core.session import KINDS, ROLES, Append, Appended, Draft, Json, Place, to_json
-from carryover.core.text import digest, estimate_tokens, plain
+from carryover.core.text import content_tokens, digest
 from carryover.store import events, hot, queue, sessions, turns
 from carryover.store.commit import GroupCommit
 from carryover.store.sessions import Head
@@ -51,7 +51,7 @@ Log = GroupCommit[Prepared, Appended]
 
 def open_log(store: Store, limits: Limits) -> Log:
     """Where appends to this store queue up for their commits."""
-    return GroupCommit(store, lambda tx, batch: append_all(tx, batch, limits), _tell)
+    return GroupCommit(store, lambda tx, batch: append_all(tx, batch, limits), tell)
 
 
 def append(log: Log, scope: Scope, request: Append, limits: Limits) -> Appended:
@@ -120,7 +120,7 @@ def append_all(tx: Tx, batch: Sequence[Prepared], limits: Limits) -> list[Append
     return answers
 
 
-def _tell(answers: Sequence[Appended | CarryoverError]) -> None:
+def tell(answers: Sequence[Appended | CarryoverError]) -> None:
     """What a commit did, for whoever listens."""
     saved = [len(answer.turns) for answer in answers if isinstance(answer, Appended) and answer.saved]
     if saved:
@@ -168,6 +168,9 @@ class _Page:
         if request.metadata:
             metadata = to_json({**json.loads(metadata), **request.metadata}, "metadata")
         unseen = [row for row, place in zip(rows, places, strict=True) if place is None]
+        for seq, row in enumerate(unseen, version + 1):
+            if row["kind"] == "retraction":
+                _check_past(row, seq)
         new = [self._placed(row, Place(seq, new_id("t"))) for seq, row in enumerate(unseen, version + 1)]
         fresh = iter(Place(row["seq"], row["id"]) for row in new)
         self._note((request.agent_id, request.session_id, user), head, metadata, new)
@@ -287,6 +290,8 @@ def _row(request: Append, n: int, draft: Draft, limits: Limits) -> dict[str, Any
         raise Invalid(f"{where}.kind {draft.kind!r} is unknown; use one of {', '.join(KINDS)}", field=f"{where}.kind")
     if draft.created_at is not None and not EARLIEST <= draft.created_at <= LATEST:
         raise Invalid(f"{where}.created_at is out of range; use a year from 1 to 9999", field=f"{where}.created_at")
+    if draft.kind == "retraction":
+        _check_retraction(draft, content, where)
     metadata = None
     if draft.metadata is not None:
         metadata = _metadata(draft.metadata, f"{where}.metadata", limits.turn_bytes)
@@ -298,12 +303,37 @@ def _row(request: Append, n: int, draft: Draft, limits: Limits) -> dict[str, Any
         "name": _short(draft.name, f"{where}.name"),
         "call_id": _short(draft.call_id, f"{where}.call_id"),
         "created_at": draft.created_at,
-        "tokens": estimate_tokens(plain(content)),
+        "tokens": content_tokens(content),
         "metadata": metadata,
         "idempotency_key": _short(draft.idempotency_key, f"{where}.idempotency_key"),
         "digest": digest(draft.role, draft.kind, draft.name or "", draft.call_id or "", body, metadata or ""),
         "body": body,
     }
+
+
+def _check_retraction(draft: Draft, content: Any, where: str) -> None:
+    """Raises Invalid unless the content is one run of turns to take back."""
+    part = cast("dict[str, Any]", content[0]) if len(content) == 1 and isinstance(content[0], dict) else {}
+    first, last = part.get("first"), part.get("last")
+    exact = part == {"type": "retraction", "first": first, "last": last}
+    if draft.role != "system" or not exact or type(first) is not int or type(last) is not int or not 1 <= first <= last:
+        raise Invalid(
+            f"{where} is no retraction; its role is 'system', and its content is one part of the type 'retraction' "
+            "with the numbers `first` and `last` of the turns that it takes back",
+            field=f"{where}.content",
+        )
+
+
+def _check_past(row: dict[str, Any], seq: int) -> None:
+    """Raises Invalid for a retraction, about to become turn `seq`, of turns that are not there yet."""
+    last = json.loads(row["body"])[0]["last"]
+    if last >= seq:
+        raise Invalid(
+            f"turn {seq} would take back the turns up to {last} and can take back those before it; "
+            f"lower `last` to at most {seq - 1}",
+            field="turns.content",
+            seq=seq,
+        )
 
 
 def _read(text: Json, field: str, most: int) -> Any:

@@ -16,7 +16,7 @@ from carryover.core.extractor import Tally
 from carryover.core.job import Job, subject_of
 from carryover.core.ports import Extractor
 from carryover.core.scope import Scope
-from carryover.core.session import Turn
+from carryover.core.session import Turn, live
 from carryover.core.snapshot import Finding, Snapshot, nothing
 from carryover.core.usage import Usage
 from carryover.jobs.derivation import Derivation
@@ -38,7 +38,7 @@ ALIKE = 0.5  # so large a share of a finding's words in another of the same turn
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The turns that the newest snapshot covers, and what other sessions have said on the same subjects."""
+    """The turns that the newest snapshot covers and that are live, and what other sessions have said of the same."""
 
     turns: tuple[Turn, ...]
     last: Snapshot
@@ -144,11 +144,13 @@ def _load(known: Extractors, tx: Tx, job: Job) -> Work | None:
         said += (turn for turn in page if turn.seq <= last.through)
         if page[-1].seq >= last.through:
             break
-    return Work(tuple(said), last, others_of(tx, head), tx.now, choose(tx, known)) if said else None
+    later = turns.retractions(tx, head.agent, head.session, last.through)
+    return Work(tuple(live(said, later)), last, others_of(tx, head), tx.now, choose(tx, known)) if said else None
 
 
 def _think(most_live: int, work: Work) -> tuple[Anew, Usage]:
     made, usage = afresh(work.choice.extractor, work.last, work.turns, now=work.now, most_live=most_live)
+    made = replace(made, snapshot=replace(made.snapshot, through=work.last.through))
     questions = probes(work.turns, most=QUESTIONS, agent_id=work.last.agent_id, session_id=work.last.session_id)
     before, after = (score.tally(one, work.turns, questions) for one in (work.last, made.snapshot))
     return Anew(replace(made, snapshot=_continued(made.snapshot, work)), before, after), usage

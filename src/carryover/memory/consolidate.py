@@ -15,8 +15,8 @@ from carryover.core.ids import new_id
 from carryover.core.job import Job, subject_of
 from carryover.core.ports import Extractor
 from carryover.core.scope import Scope
-from carryover.core.session import Session, Turn
-from carryover.core.snapshot import Finding, Snapshot, nothing
+from carryover.core.session import Session, Turn, live
+from carryover.core.snapshot import Extraction, Finding, Snapshot, nothing
 from carryover.core.text import estimate_tokens
 from carryover.core.usage import Usage
 from carryover.jobs.derivation import Derivation
@@ -41,10 +41,14 @@ SUMMARY_CHARS = 700
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a run has to think about; without turns the session is in conversation, and there is nothing to think."""
+    """What a run has to think about: `turns`, the live ones up to `through`.
+
+    If that is where the last snapshot is, the session is in conversation, and there is nothing to think.
+    """
 
     head: Head
     turns: tuple[Turn, ...]
+    through: int
     last: Snapshot
     others: tuple[Finding, ...]
     now: int
@@ -100,11 +104,13 @@ def _load(known: Extractors, tx: Tx, job: Job) -> Work | None:
         return None
     choice = choose(tx, known)
     if _in_conversation(head, tx.now):
-        return Work(head, (), nothing(head.agent, head.session), (), tx.now, choice)
+        return Work(head, (), 0, nothing(head.agent, head.session), (), tx.now, choice)
     last = snapshots.latest(tx, head.agent, head.session) or nothing(head.agent, head.session)
-    new = _since(tx, head, last.through)
+    new, through = _since(tx, head, last.through)
     ended = snapshots.ended_elsewhere(tx, [f.id for f in last.findings if f.live])
-    return Work(head, new, last, others_of(tx, head), tx.now, choice, ended) if new else None
+    if through == last.through:
+        return None
+    return Work(head, new, through, last, others_of(tx, head), tx.now, choice, ended)
 
 
 def _live(last: Snapshot, others: Sequence[Finding], ended: frozenset[str]) -> tuple[Finding, ...]:
@@ -115,7 +121,8 @@ def _in_conversation(head: Head, now: int) -> bool:
     return head.closed_at is None and head.active_until > now
 
 
-def _since(tx: Tx, head: Head, through: int) -> tuple[Turn, ...]:
+def _since(tx: Tx, head: Head, through: int) -> tuple[tuple[Turn, ...], int]:
+    """The live turns of the next run, and the last turn that it has read."""
     found: list[Turn] = []
     tokens = 0
     while len(found) < MOST_TURNS and tokens < MOST_TOKENS:
@@ -125,7 +132,8 @@ def _since(tx: Tx, head: Head, through: int) -> tuple[Turn, ...]:
         found += page
         tokens += sum(turn.tokens for turn in page)
         through = page[-1].seq
-    return tuple(found)
+    later = turns.retractions(tx, head.agent, head.session, through) if through < head.version else ()
+    return tuple(live(found, later)), through
 
 
 def others_of(tx: Tx, head: Head) -> tuple[Finding, ...]:
@@ -143,7 +151,7 @@ def _estimate(work: Work) -> Usage:
 
 
 def _think(most_live: int, work: Work) -> tuple[Made | None, Usage]:
-    if not work.turns:
+    if work.through == work.last.through:
         return None, Usage()
     made, usage = follow(
         work.choice.extractor,
@@ -154,6 +162,7 @@ def _think(most_live: int, work: Work) -> tuple[Made | None, Usage]:
         now=work.now,
         most_live=most_live,
     )
+    made = replace(made, snapshot=replace(made.snapshot, through=work.through))
     covered = sum(turn.tokens for turn in work.turns)
     saved = max(covered - (_tokens(made.snapshot) - _tokens(work.last)), 0)
     return made, replace(usage, turns_covered=len(work.turns), tokens_saved=saved)
@@ -169,15 +178,19 @@ def follow(
     ended: frozenset[str] = frozenset(),
     most_live: int = MOST_LIVE,
 ) -> tuple[Made, Usage]:
-    """The snapshot that follows `last`, once the extractor has read these turns."""
-    extraction, usage = extractor.extract(turns, _live(last, others, ended))
+    """The snapshot that follows `last`, once the extractor has read these turns; it is through with the last of them.
+
+    Where there are none, because all were taken back, nobody is asked.
+    """
+    known = _live(last, others, ended)
+    extraction, usage = extractor.extract(turns, known) if turns else (Extraction(by=last.by), Usage())
     merged = merge(last, others, extraction, turns, now=now, ended=ended, new_id=lambda: new_id("f"))
     kept, left = bounded(merged.findings, most_live)
     snapshot = Snapshot(
         session_id=last.session_id,
         agent_id=last.agent_id,
         version=last.version + 1,
-        through=turns[-1].seq,
+        through=turns[-1].seq if turns else last.through,
         created_at=now,
         by=extraction.by,
         summary=_still_true(_summary(last.summary, extraction.summary), kept),

@@ -14,7 +14,7 @@ from functools import partial, reduce
 from carryover.core.extractor import Comparison, Standing, Tally
 from carryover.core.job import Job
 from carryover.core.ports import Extractor
-from carryover.core.session import Turn
+from carryover.core.session import Turn, live
 from carryover.core.snapshot import Snapshot
 from carryover.core.text import digest
 from carryover.core.usage import Usage
@@ -40,7 +40,7 @@ PAGE_TURNS = 200
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A session to compare: its turns, and the snapshot that is known of them."""
+    """A session to compare: its live turns, and the snapshot that is known of them."""
 
     mark: str
     turns: tuple[Turn, ...]
@@ -147,7 +147,8 @@ def _case(tx: Tx, mark: str, agent: str, session: str, candidate: str) -> Case |
         return None
     head = next((one for one in newest_first if one.through <= said[-1].seq), newest_first[-1])
     known = snapshots.get(tx, agent, session, head.version)
-    return Case(mark, tuple(turn for turn in said if turn.seq <= known.through), known)
+    later = turns.retractions(tx, agent, session, known.through)
+    return Case(mark, tuple(live((turn for turn in said if turn.seq <= known.through), later)), known)
 
 
 def _think(candidate: Extractor, most_live: int, work: Work) -> tuple[Compared | None, Usage]:

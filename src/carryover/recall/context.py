@@ -16,7 +16,7 @@ from carryover.core.errors import Invalid, NotFound
 from carryover.core.ids import check_id, check_session_id
 from carryover.core.job import Job, subject_of
 from carryover.core.scope import Scope
-from carryover.core.session import Source
+from carryover.core.session import Source, live
 from carryover.core.snapshot import FINDING_KINDS, Finding
 from carryover.core.text import digest
 from carryover.recall import context_coding
@@ -25,7 +25,7 @@ from carryover.recall.context_kept import Shelf
 from carryover.recall.context_known import Asked, Known, State, Told, known_as_of, known_to, recent, state_of
 from carryover.recall.context_text import Sheet, day, is_english, one_line, short_id
 from carryover.recall.context_themes import MORE_TALK, TALK, Weighed, tell, weighed
-from carryover.store import queue, sessions, snapshots, summaries, turns, verdicts
+from carryover.store import queue, sessions, snapshots, themes, turns, verdicts
 from carryover.store.reach import Reached
 from carryover.store.store import Store, Tx
 
@@ -177,7 +177,7 @@ def _late(tx: Tx, store: Store, row: Reached) -> Behind:
 
 def _said(tx: Tx, row: Reached) -> tuple[tuple[int, int, str, str], ...]:
     newest = turns.last(tx, row.agent, row.session, min(row.turns - row.through, NEWEST_TURNS))
-    spoken = (turn for turn in reversed(newest) if turn.kind == "message" and turn.role in ("user", "assistant"))
+    spoken = (turn for turn in reversed(live(newest)) if turn.kind == "message" and turn.role in ("user", "assistant"))
     return tuple((turn.seq, turn.created_at, turn.role, one_line(turn.text[:READ])) for turn in spoken)
 
 
@@ -237,7 +237,7 @@ def _answers(tx: Tx, asked: Asked, known: Known, hits: Sequence[Hit], as_of: Tim
     wanted = [hit for hit in hits if (hit.agent_id, hit.session_id) in same and hit.id not in failing]
     turned = [hit for hit in wanted if hit.kind not in FINDING_KINDS and hit.sources]
     places = [(hit.agent_id, source.session_id, source.first) for hit in turned for source in hit.sources[:1]]
-    overtaken = {} if as_of is not None else summaries.overtaken(tx, places)
+    overtaken = {} if as_of is not None else themes.overtaken(tx, places)
     answers: list[Finding | Quoted] = []
     for hit in wanted:
         answer = _answer(tx, known, hit)

@@ -15,7 +15,7 @@ from carryover.core.snapshot import Finding, Snapshot, Theme
 from carryover.core.tier import Gist
 from carryover.recall.context_text import one_line
 from carryover.recall.words import terms
-from carryover.store import past, reach, snapshots, summaries, tiers, verdicts
+from carryover.store import past, reach, snapshots, themes, tiers, verdicts
 from carryover.store.reach import Reached
 from carryover.store.sessions import Head
 from carryover.store.store import Store, Tx
@@ -133,7 +133,7 @@ def _read(tx: Tx, state: State) -> Known:
     held = {finding.id: finding for finding in snapshots.live(tx, keys)}
     if session is None:  # a standing wish holds however many sessions came after it
         held = {finding.id: finding for finding in snapshots.wishes(tx, agent, user)} | held
-    known = _known(tx, held.values(), [row[:3] for row in state.made], summaries.replaced(tx, keys))
+    known = _known(tx, held.values(), [row[:3] for row in state.made], themes.replaced(tx, keys))
     return replace(known, gists=_supported(tx, tiers.gists(tx, agent, user, session)[:MOST_GISTS]))
 
 
@@ -154,7 +154,7 @@ def _known(
     quotes = [source.quote for finding in replaced for source in finding.sources if source.quote]
     # A name that only what was replaced says would read as if it still held.
     gone = _terms_of(replaced) - _terms_of(held) if replaced else set[str]()
-    told = [_told(head, at, quotes, gone) for head, at in summaries.of(tx, versions).values()]
+    told = [_told(head, at, quotes, gone) for head, at in themes.of(tx, versions).values()]
     return Known(
         findings=tuple(findings),
         sessions=tuple(sorted(told, key=lambda one: (-one.at, one.agent, one.session))),

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from carryover.core.chunk import Chunk
 from carryover.core.job import Job
-from carryover.core.session import Turn
+from carryover.core.session import Turn, live
 from carryover.core.snapshot import Finding
 from carryover.core.step import is_told
 from carryover.core.usage import Usage
@@ -42,7 +42,7 @@ _BREAK = re.compile(r"\n|[.!?](?=\s)|[。！？]")
 
 @dataclass(frozen=True, slots=True)
 class IndexWork:
-    """What a session has beyond its watermark, and the findings that are to be found from now on."""
+    """What a session has beyond its watermark: the live turns, and the findings that are to be found from now on."""
 
     agent: str
     session: str
@@ -53,6 +53,7 @@ class IndexWork:
     findings: tuple[Finding, ...] | None  # None: those that are indexed are still right
     more: bool
     digest: tuple[Chunk, ...] | None = None  # None: what is indexed of it is still right
+    taken: tuple[tuple[int, int], ...] = ()  # runs of turns that were taken back since
 
 
 def indexing(models: Models | None = None) -> Derivation[IndexWork, list[Chunk]]:
@@ -121,8 +122,11 @@ def _load_turns(tx: Tx, job: Job) -> IndexWork | None:
     digest = index_coding.changed(tx, head)
     if not new and findings is None and digest is None:
         return None
-    after = Watermark(reached, version)
-    return IndexWork(agent, session, head.user, before, after, tuple(new), findings, reached < head.version, digest)
+    after, more = Watermark(reached, version), reached < head.version
+    taken = [turn.retracts for turn in new if turn.retracts is not None]
+    taken += turns.retractions(tx, agent, session, reached) if more else []
+    said = tuple(live(new, taken))
+    return IndexWork(agent, session, head.user, before, after, said, findings, more, digest, tuple(taken))
 
 
 def _chunks_of(work: IndexWork) -> list[Chunk]:
@@ -181,6 +185,8 @@ def _save_chunks(tx: Tx, work: IndexWork, made: Sequence[Chunk]) -> bool:
     """Whether there was anything to embed in it."""
     last = work.after.through if work.more else None
     known = chunks.of_turns(tx, work.agent, work.session, work.before.through + 1, last)
+    gone = [(first, min(end, work.before.through)) for first, end in work.taken if first <= work.before.through]
+    known += {c.n: c for run in gone for c in chunks.of_turns(tx, work.agent, work.session, *run)}.values()
     if work.findings is not None or work.digest is not None:
         others = chunks.of_session(tx, work.agent, work.session, findings_only=True)
         known += [c for c in others if (work.digest if c.kind == "digest" else work.findings) is not None]

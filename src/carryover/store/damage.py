@@ -33,7 +33,7 @@ from carryover.store.tables import vectors as vector_rows
 INDEX, REINDEX = "index", "reindex"  # the jobs of a session, and of a tenant (subject `all`)
 ALL = "all"
 _STEP = 5_000  # rows that one step repairs
-_TURN = ("tenant", "agent", "session", "role", "kind", "metadata")
+_TURN = ("tenant", "agent", "session", "seq", "role", "kind", "metadata")
 _READ = 200  # turns that are read to learn whether anything was said
 
 Key = tuple[str, str]
@@ -106,7 +106,13 @@ def doubtful(tx: Tx) -> dict[str, list[Key]]:
         .where(turns.c.tenant.is_not(None), ~covered)
     )
     rows = (row for row in tx.conn.execute(silent) if is_told(row.role, row.kind, row.metadata))
-    found = {(row.tenant, row.agent, row.session) for row in rows if _speaks(row.body)}
+    taken = _taken_back(tx)
+    found = {
+        (row.tenant, row.agent, row.session)
+        for row in rows
+        if not any(first <= row.seq <= last for first, last in taken.get((row.tenant, row.agent, row.session), ()))
+        and _speaks(row.body)
+    }
     partly = sa.select(chunk_rows.c.tenant, chunk_rows.c.agent, chunk_rows.c.session).where(
         chunk_rows.c.tenant.is_not(None), chunk_rows.c.kind == "turn"
     )
@@ -119,6 +125,17 @@ def doubtful(tx: Tx) -> dict[str, list[Key]]:
     for tenant, agent, session in sorted(found):
         keys.setdefault(tenant, []).append((agent, session))
     return keys
+
+
+def _taken_back(tx: Tx) -> dict[tuple[str, str, str], list[tuple[int, int]]]:
+    """In `EVERY_TENANT`, the runs of turns that are taken back, by session: these have no chunks."""
+    of_turn = sa.and_(_same(bodies, turns), bodies.c.seq == turns.c.seq)
+    wanted = sa.select(turns.c.tenant, turns.c.agent, turns.c.session, bodies.c.body).join_from(turns, bodies, of_turn)
+    found: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
+    for *key, body in tx.conn.execute(wanted.where(turns.c.tenant.is_not(None), turns.c.kind == "retraction")):
+        told = json.loads(body)[0]
+        found.setdefault((key[0], key[1], key[2]), []).append((told["first"], told["last"]))
+    return found
 
 
 def reindex(store: Store) -> tuple[int, int]:
@@ -214,7 +231,8 @@ def _lost(tx: Tx) -> Damage | None:
 
 
 def _says_something(tx: Tx) -> bool:
-    wanted = sa.select(bodies.c.body).where(bodies.c.tenant == tx.tenant).limit(_READ)
+    retracted = sa.exists().where(_same(turns, bodies), turns.c.kind == "retraction")
+    wanted = sa.select(bodies.c.body).where(bodies.c.tenant == tx.tenant, ~retracted).limit(_READ)
     return any(_speaks(body) for body in tx.conn.execute(wanted).scalars())
 
 

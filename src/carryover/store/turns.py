@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from carryover.core.session import Json, Turn
+from carryover.core.strategy import Sketch
 from carryover.store import hot
 from carryover.store.parts import parts
 from carryover.store.store import Tx
 from carryover.store.tables import bodies, turns
 
+_SAME = (bodies.c[name] == turns.c[name] for name in ("tenant", "agent", "session", "seq"))
+# Looked up for each turn. A join of what the planner of PostgreSQL has no statistics of yet compares every body of the
+# session with every turn, so that a view of a long session would time out.
+_BODY = sa.select(bodies.c.body).where(*_SAME).correlate(turns).scalar_subquery().label("body")
 _SELECT: sa.Select[*tuple[Any, ...]] = sa.select(
     turns.c.seq,
     turns.c.id,
     turns.c.role,
-    bodies.c.body,
+    _BODY,
     turns.c.kind,
     turns.c.received_at,
     turns.c.tokens,
@@ -26,15 +31,6 @@ _SELECT: sa.Select[*tuple[Any, ...]] = sa.select(
     turns.c.call_id,
     turns.c.metadata,
     turns.c.idempotency_key,
-).join_from(
-    turns,
-    bodies,
-    sa.and_(
-        bodies.c.tenant == turns.c.tenant,
-        bodies.c.agent == turns.c.agent,
-        bodies.c.session == turns.c.session,
-        bodies.c.seq == turns.c.seq,
-    ),
 )
 _NAMES = tuple(column.name for column in turns.c if column.name != "tenant")
 _ADD, _ADD_BODY = sa.insert(turns), sa.insert(bodies)
@@ -43,6 +39,16 @@ _MOST = sa.bindparam("most", type_=sa.Integer)
 _AFTER = _OF.where(turns.c.seq > sa.bindparam("after")).order_by(turns.c.seq).limit(_MOST)
 _LAST = _OF.order_by(turns.c.seq.desc()).limit(_MOST)
 _BETWEEN = _OF.where(turns.c.seq.between(sa.bindparam("first"), sa.bindparam("last"))).order_by(turns.c.seq)
+_SKETCHES = (
+    sa.select(*(turns.c[name] for name in ("seq", "role", "kind", "tokens", "received_at", "name", "call_id")))
+    .where(*(turns.c[name] == sa.bindparam(name) for name in ("tenant", "agent", "session")))
+    .where(turns.c.seq.between(sa.bindparam("first"), sa.bindparam("last")))
+    .order_by(turns.c.seq)
+)
+_ID = sa.select(turns.c.id).where(
+    *(turns.c[name] == sa.bindparam(name) for name in ("tenant", "agent", "session", "seq"))
+)
+_RETRACTIONS = _OF.where(turns.c.kind == "retraction", turns.c.seq > sa.bindparam("after")).order_by(turns.c.seq)
 
 _KEYED = sa.select(turns.c.idempotency_key, turns.c.seq, turns.c.id, turns.c.digest).where(
     turns.c.tenant == sa.bindparam("tenant"),
@@ -71,18 +77,37 @@ def add(tx: Tx, rows: Sequence[dict[str, object]]) -> None:
 
 def after(tx: Tx, agent: str, session: str, seq: int, limit: int) -> list[Turn]:
     """At most `limit` turns that follow `seq`, in order."""
-    return [_turn(row) for row in tx.conn.execute(_AFTER, {**_in(tx, agent, session), "after": seq, "most": limit})]
+    return _turns(tx.conn.execute(_AFTER, {**_in(tx, agent, session), "after": seq, "most": limit}))
 
 
 def last(tx: Tx, agent: str, session: str, n: int) -> list[Turn]:
     """The last `n` turns, in order."""
-    return [_turn(row) for row in tx.conn.execute(_LAST, {**_in(tx, agent, session), "most": n})][::-1]
+    return _turns(tx.conn.execute(_LAST, {**_in(tx, agent, session), "most": n}))[::-1]
 
 
 def between(tx: Tx, agent: str, session: str, first: int, last: int) -> list[Turn]:
     """The turns from `first` to `last`, both included."""
-    found = tx.conn.execute(_BETWEEN, {**_in(tx, agent, session), "first": first, "last": last})
-    return [_turn(row) for row in found]
+    return _turns(tx.conn.execute(_BETWEEN, {**_in(tx, agent, session), "first": first, "last": last}))
+
+
+def sketches(tx: Tx, agent: str, session: str, first: int, last: int) -> list[Sketch]:
+    """The turns from `first` to `last` without their content; of retractions, what they take back."""
+    rows: Sequence[Any] = tx.conn.execute(_SKETCHES, {**_in(tx, agent, session), "first": first, "last": last}).all()
+    backs = [row[0] for row in rows if row[2] == "retraction"]
+    found = tx.conn.execute(_RETRACTIONS, {**_in(tx, agent, session), "after": backs[0] - 1}) if backs else ()
+    taken = {turn.seq: turn.retracts for turn in _turns(found)}
+    return [Sketch(*row[:7], retracts=taken.get(row[0])) for row in rows]
+
+
+def id_of(tx: Tx, agent: str, session: str, seq: int) -> str | None:
+    """The id of the turn at this place; None where there is none."""
+    return tx.conn.execute(_ID, {**_in(tx, agent, session), "seq": seq}).scalar()
+
+
+def retractions(tx: Tx, agent: str, session: str, after: int = 0) -> list[tuple[int, int]]:
+    """The runs of turns that the retractions behind `after` take back."""
+    found = tx.conn.execute(_RETRACTIONS, {**_in(tx, agent, session), "after": after})
+    return [turn.retracts for turn in _turns(found) if turn.retracts is not None]
 
 
 def keyed(tx: Tx, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], tuple[int, str, str]]:
@@ -100,6 +125,11 @@ def keyed(tx: Tx, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, 
 
 def _in(tx: Tx, agent: str, session: str) -> dict[str, Any]:
     return {"tenant": tx.tenant, "agent": agent, "session": session}
+
+
+def _turns(rows: Iterable[Any]) -> list[Turn]:
+    """The rows as turns; one whose body was lost is left out, and `check` tells of it."""
+    return [_turn(row) for row in rows if row.body is not None]
 
 
 def _turn(row: Any) -> Turn:
