@@ -18,6 +18,7 @@ from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.core.session import Draft, Source
 from carryover.core.snapshot import Finding, Snapshot
 from carryover.core.step import About, Spend, uid
+from carryover.core.strategy import Strategy, Summary
 from carryover.core.tier import Step
 from carryover.core.usage import Cap, Usage
 from carryover.core.verdict import Verdict
@@ -36,22 +37,28 @@ from carryover.store import (
     origins,
     patterns,
     queue,
+    sessions,
     snapshots,
     spends,
+    strategies,
+    summaries,
     tiers,
     usages,
     vectors,
     verdicts,
+    views,
 )
 from carryover.store.chunks import Watermark
 from carryover.store.cursors import Cursor, Stamp
 from carryover.store.snapshots import Link
 from carryover.store.store import Store
+from carryover.store.strategy_tables import agent_run_events
 from carryover.store.tables import metadata
 from logbook import Book
 
 ACME = Scope("acme")
 SPACE = "fake:2"
+RECIPE = Strategy(mode="summarize")
 
 
 @pytest.fixture
@@ -101,7 +108,21 @@ def fill(book: Book, session: str, closes: str | None = None) -> None:
         chunks.mark(tx, "default", session, Watermark(2, 1))
         usages.record(tx, Job("acme", "consolidate", f"default/{session}", 0, 1), Usage("fake", 1, 5, money=Decimal(1)))
     lifecycle.set_ttl(book.store, book.scope, "default", session, 1000)
+    fill_strategies(book, session)
     fill_coding(book, session)
+
+
+def fill_strategies(book: Book, session: str) -> None:
+    """A strategy of the session, one summary that is ready and one that is wanted, a view, and a run."""
+    made = Summary("", "default", session, 1, RECIPE.recipe, f"summary of {session}", 4, "rules", 0, user_id="ana")
+    event = {"run": f"run of {session}", "n": 1, "at": 1, "type": "end", "payload": session}
+    with book.store.write(book.scope) as tx:
+        strategies.put(tx, "default", session, {"summary_prefix": session})
+        summaries.put(tx, made, version=2, attempts=1)
+        summaries.want(tx, sessions.get(tx, "default", session), RECIPE, 2)
+        views.tell(tx, "default", session, session, moves=1, cut=1, cleared=1)
+        here = {"tenant": tx.tenant, "agent": "default", "session": session}
+        tx.conn.execute(agent_run_events.insert().values(here | event))
 
 
 def fill_coding(book: Book, session: str, *others: str, agent: str = "default") -> str:
@@ -158,6 +179,7 @@ def test_nothing_of_the_session_is_left_but_what_says_so(book: Book) -> None:
         "chunks": 1, "vectors": 1, "sources": 1, "links": 1, "findings": 1, "snapshots": 1, "watermarks": 1,
         "events": 2, "tiers": 1, "verdicts": 1, "bodies": 2, "turns": 2, "sessions": 1, "jobs": 3, "usages": 1,
         "marks": 1, "spends": 1, "digests": 1, "evidence": 1, "origins": 1, "pieces": 1, "segments": 1, "cursors": 1,
+        "strategies": 1, "summaries": 2, "views": 1, "agent_run_events": 1,
     }  # fmt: skip
     after = everything(book.store)
     for name in set(before) - {"events", "usages", "counters", "jobs", "removals", "watermarks", "cursors", "patterns"}:

@@ -16,11 +16,28 @@ from carryover.core.errors import Conflict, Invalid, StoreUnavailable
 from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.core.session import Append, Draft
 from carryover.core.step import About
+from carryover.core.strategy import Strategy, Summary
 from carryover.log import append
 from carryover.log.append import Limits
 from carryover.runtime import Carryover
 from carryover.settings import Settings
-from carryover.store import archive, check, chunks, cursors, events, keys, marks, migrate, move, origins, vectors
+from carryover.store import (
+    archive,
+    check,
+    chunks,
+    cursors,
+    events,
+    keys,
+    marks,
+    migrate,
+    move,
+    origins,
+    sessions,
+    strategies,
+    summaries,
+    vectors,
+    views,
+)
 from carryover.store.cursors import Cursor, Stamp
 from carryover.store.dialect import Bounds
 from carryover.store.store import Store, Tx
@@ -88,6 +105,7 @@ def fill(url: str, home: Path) -> None:
                 chunks.remove(tx, list(chunks.by_n(tx, ns[3:7]).values()))
                 keys.create(tx, label="backend")
                 read_log(tx, f"/logs/{tenant}.jsonl")
+                condense(tx)
 
 
 def read_log(tx: Tx, path: str) -> None:
@@ -97,6 +115,16 @@ def read_log(tx: Tx, path: str) -> None:
     cursors.put(tx, [Cursor(path, "codex", Stamp(1, 2, 9, 1 << 60), 9, "p", "c", '{"nul": "\\u0000"}')])
     origins.put(tx, [("codex", "s1", path, About(title="NUL \x00 and \U0001f600"))])
     marks.add(tx, [{"uid": bytes(range(16)), "agent": "codex", "session": "s1", "seq": 1}])
+
+
+def condense(tx: Tx) -> None:
+    """A session has a strategy, a summary that is ready and one that is wanted, and its views were told."""
+    strategy = Strategy(mode="summarize", summary_prefix="NUL \x00 and \U0001f600")
+    strategies.put(tx, "planner", "s1", {"mode": "summarize"})
+    made = Summary("", "planner", "s1", 5, strategy.recipe, "\U0001f600 and 漢字", 4, "rules", 0)
+    summaries.put(tx, made, version=9, attempts=1)
+    summaries.want(tx, sessions.get(tx, "planner", "s1"), strategy, 9)
+    views.tell(tx, "planner", "s1", strategy.hash, moves=1, cut=1, cleared=1)
 
 
 def say(log: append.Log, tenant: str, session: str, agent: str = "planner") -> None:
@@ -123,6 +151,7 @@ def test_everything_arrives(urls: tuple[str, str], tmp_path: Path) -> None:
         tables = {one.table for one in compared if one.rows}
         assert {"turns", "bodies", "chunks", "vectors", "codes", "keys", "findings", "removals"} <= tables
         assert {"cursors", "origins", "marks", "pieces", "segments"} <= tables
+        assert {"strategies", "summaries", "views"} <= tables
         assert {one.tenant for one in compared} == set(TENANTS)
         assert check.check(target) == []
         for tenant in TENANTS:

@@ -14,6 +14,7 @@ Action = Literal[
     "hold",
     "consolidate",
     "reconsolidate",
+    "summarize",
     "delete",
     "expire",
     "forget",

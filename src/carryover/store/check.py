@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 
 from carryover.core.chunk import Chunk
 from carryover.core.job import subject_of
 from carryover.core.scope import EVERY_TENANT, Scope
-from carryover.store import archive, counters, damage, migrate, move, postgres_facts, queue, vectors
+from carryover.store import archive, counters, damage, derived, migrate, move, postgres_facts, queue, vectors
 from carryover.store import chunks as chunk_store
+from carryover.store.derived import name_of, same
 from carryover.store.store import Store, Tx
-from carryover.store.tables import bodies, chunks, findings, sessions, snapshots, sources, turns, watermarks
+from carryover.store.tables import bodies, chunks, sessions, turns, watermarks
 from carryover.store.tables import codes as code_rows
 from carryover.store.tables import counters as counter_rows
 from carryover.store.tables import vectors as vector_rows
@@ -87,6 +87,7 @@ def _repair(tx: Tx) -> None:
         postgres_facts.extend(tx.conn)
     _clear_text_index(tx)  # from here on nobody else writes
     _repair_heads(tx)
+    derived.clear(tx)
     tenants = _tenants(tx)
     _repair_chunks(tx)
     doubtful = damage.doubtful(tx)
@@ -134,13 +135,13 @@ def _logs(tx: Tx) -> list[Fault]:
     log = _counted()
     wanted = (
         sa.select(sessions.c.tenant, sessions.c.agent, sessions.c.session, sessions.c.version, log.c.n, log.c.top)
-        .join_from(sessions, log, _same(sessions, log), isouter=True)
+        .join_from(sessions, log, same(sessions, log), isouter=True)
         .where(sa.or_(sessions.c.version != sa.func.coalesce(log.c.n, 0), log.c.n != log.c.top))
     )
     return [
         Fault(
             "log",
-            f"{_name(row)} is at version {row.version} and has {row.n or 0} turns up to {row.top or 0}"
+            f"{name_of(row)} is at version {row.version} and has {row.n or 0} turns up to {row.top or 0}"
             + ("" if row.n == row.top else "; turns are missing: restore it from a backup"),
             row.n == row.top,
         )
@@ -159,52 +160,12 @@ def _strays(tx: Tx) -> list[Fault]:
 
 def _findings(tx: Tx) -> list[Fault]:
     """Every finding has a source, and every source lies inside its session."""
-    outside = (
-        sa.select(sources.c.tenant, sources.c.finding, sources.c.session, sources.c.first, sources.c.last)
-        .join_from(sources, sessions, _same(sources, sessions), isouter=True)
-        .where(
-            sa.or_(
-                sessions.c.version.is_(None),
-                sources.c.first < 1,
-                sources.c.last < sources.c.first,
-                sources.c.last > sessions.c.version,
-            )
-        )
-    )
-    bare = (
-        sa.select(findings.c.tenant, findings.c.id)
-        .distinct()
-        .where(~sa.exists().where(sources.c.tenant == findings.c.tenant, sources.c.finding == findings.c.id))
-    )
-    ahead = (
-        sa.select(snapshots.c.tenant, snapshots.c.agent, snapshots.c.session, snapshots.c.version, snapshots.c.through)
-        .join_from(snapshots, sessions, _same(snapshots, sessions), isouter=True)
-        .where(sa.or_(sessions.c.version.is_(None), snapshots.c.through > sessions.c.version))
-    )
-    return [
-        *(
-            Fault(
-                "findings",
-                f"finding {row.finding!r} cites turns {row.first} to {row.last} of {row.session!r}, which "
-                "are not there; restore the session from a backup or forget it",
-                False,
-            )
-            for row in tx.conn.execute(outside.limit(_SHOWN))
-        ),
-        *(
-            Fault("findings", f"finding {row.id!r} has no source; forget its session", False)
-            for row in tx.conn.execute(bare.limit(_SHOWN))
-        ),
-        *(
-            Fault(
-                "findings",
-                f"snapshot {row.version} of {_name(row)} covers turn {row.through}, which is not there; "
-                "restore the session from a backup",
-                False,
-            )
-            for row in tx.conn.execute(ahead.limit(_SHOWN))
-        ),
-    ]
+    return [Fault("findings", said, False) for said in derived.findings_at_fault(tx)]
+
+
+def _views(tx: Tx) -> list[Fault]:
+    """Every summary stands for turns that are there."""
+    return [Fault(table, said, True) for table, said in derived.strays(tx)]
 
 
 def _index(tx: Tx) -> list[Fault]:
@@ -243,7 +204,7 @@ def _sessions(tx: Tx) -> list[Fault]:
         f"{len(keys)} sessions of tenant {tenant!r} are not indexed as their logs say"
         for tenant, keys in damage.doubtful(tx).items()
     ]
-    gone = sa.select(sa.func.count()).select_from(chunks).where(~sa.exists().where(_same(sessions, chunks)))
+    gone = sa.select(sa.func.count()).select_from(chunks).where(~sa.exists().where(same(sessions, chunks)))
     if lost := tx.conn.execute(gone).scalar_one():
         said.append(f"{lost} chunks belong to no session")
     return [Fault("index", one, True) for one in said]
@@ -281,6 +242,7 @@ _CHECKS: tuple[Callable[[Tx], list[Fault]], ...] = (
     _logs,
     _strays,
     _findings,
+    _views,
     _index,
     _sessions,
     _archive,
@@ -306,7 +268,7 @@ def _repair_heads(tx: Tx) -> None:
     wrong = sa.select(dense.subquery()).subquery()
     rows = tx.conn.execute(
         sa.select(sessions.c.tenant, sessions.c.agent, sessions.c.session, wrong.c.n, wrong.c.tokens)
-        .join_from(sessions, wrong, _same(sessions, wrong))
+        .join_from(sessions, wrong, same(sessions, wrong))
         .where(sessions.c.version != wrong.c.n)
     ).all()
     for row in rows:
@@ -342,7 +304,7 @@ def _repair_counts(tx: Tx) -> None:
 def _arm_lagging(tx: Tx) -> None:
     wanted = (
         sa.select(sessions.c.agent, sessions.c.session)
-        .join_from(sessions, watermarks, _same(sessions, watermarks), isouter=True)
+        .join_from(sessions, watermarks, same(sessions, watermarks), isouter=True)
         .where(sessions.c.tenant == tx.tenant, sessions.c.version > sa.func.coalesce(watermarks.c.through, 0))
     )
     lagging = [subject_of(*row) for row in tx.conn.execute(wanted)]
@@ -379,21 +341,12 @@ def _orphaned() -> sa.ColumnElement[bool]:
     return ~sa.exists().where(chunks.c.tenant == vector_rows.c.tenant, chunks.c.n == vector_rows.c.n)
 
 
-def _same(a: sa.FromClause, b: sa.FromClause, *, seq: bool = False) -> sa.ColumnElement[bool]:
-    names = ("tenant", "agent", "session", *(("seq",) if seq else ()))
-    return sa.and_(*(a.c[name] == b.c[name] for name in names))
-
-
 def _without(tx: Tx, table: sa.Table, other: sa.Table, what: str, lacks: str, *, seq: bool) -> list[Fault]:
     wanted = sa.select(table.c.tenant, table.c.agent, table.c.session, sa.func.count().label("n")).where(
-        ~sa.exists().where(_same(table, other, seq=seq))
+        ~sa.exists().where(same(table, other, seq=seq))
     )
     rows = tx.conn.execute(wanted.group_by(table.c.tenant, table.c.agent, table.c.session).limit(_SHOWN))
     return [
-        Fault("log", f"{_name(row)} has {row.n} times a {what} without its {lacks}; restore it from a backup", False)
+        Fault("log", f"{name_of(row)} has {row.n} times a {what} without its {lacks}; restore it from a backup", False)
         for row in rows
     ]
-
-
-def _name(row: Any) -> str:
-    return f"session {row.session!r} of agent {row.agent!r} of tenant {row.tenant!r}"

@@ -11,6 +11,7 @@ from carryover.store.coding_tables import digests, evidence, origins, spends
 from carryover.store.coding_tables import marks as mark_rows
 from carryover.store.steps import DIGEST
 from carryover.store.store import Tx
+from carryover.store.strategy_tables import agent_run_events, strategies, summaries, views
 from carryover.store.tables import (
     bodies,
     events,
@@ -45,6 +46,7 @@ def erase(tx: Tx, agent: str, session: str) -> dict[str, int]:
             for table in (verdicts, tiers, findings, snapshots, watermarks, events, bodies, turns, sessions)
         ),
         *((table, _here(table, agent, session)) for table in (mark_rows, spends, digests, evidence, origins)),
+        *((table, _here(table, agent, session)) for table in (strategies, summaries, views, agent_run_events)),
     )
     # Jobs before counters, as everywhere: two that lock in one order never wait for each other.
     jobs = queue.cancel(tx, f"{agent}/{session}")
