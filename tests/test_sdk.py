@@ -22,7 +22,8 @@ from carryover.runtime import Carryover
 NAMES = {
     "open", "Client", "AsyncClient", "Turn", "Draft", "Append", "Query", "log_turn", "get_context", "search_memory",
     "CarryoverError", "Invalid", "TooLarge", "Unauthorized", "Forbidden", "NotFound", "Conflict", "VersionConflict",
-    "LeaseLost", "OverBudget", "TooMany", "DataLoss", "StoreUnavailable", "ProviderError", "ProviderUnavailable",
+    "Cancelled", "LeaseLost", "OverBudget", "TooMany", "DataLoss", "StoreUnavailable", "ProviderError",
+    "ProviderUnavailable",
 }  # fmt: skip
 
 

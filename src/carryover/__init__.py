@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from carryover.core.chunk import Query
 from carryover.core.errors import (
+    Cancelled,
     CarryoverError,
     Conflict,
     DataLoss,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Append",
     "AsyncClient",
+    "Cancelled",
     "CarryoverError",
     "Client",
     "Conflict",

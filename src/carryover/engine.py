@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -25,6 +25,7 @@ from carryover.memory.promote import promotion
 from carryover.memory.rules import Rules
 from carryover.opening import limits_of, open_news, open_redis, open_store
 from carryover.providers.catalog import Access, open_embedder, reopen_embedder
+from carryover.providers.chat import ChatModel, open_chat_model
 from carryover.providers.llm import open_llm
 from carryover.recall import embed, index, reindex
 from carryover.recall.embed import Models
@@ -34,6 +35,8 @@ from carryover.store.cache import MemoryCache, RedisCache
 from carryover.store.news import Change, News
 from carryover.store.redis import Redis
 from carryover.store.store import Store
+from carryover.strategies.kept import Kept
+from carryover.strategies.summarize import Makers, OpenModel, summarizing
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Engine:
     cache: Cache
     news: News
     closing: ExitStack
+    chat_model: ChatModel | None  # None: the settings name no model
+    kept: Kept = field(default_factory=Kept)
 
     @classmethod
     def open(cls, settings: Settings, *, clock: Clock | None = None, embedder: Embedder | None = None) -> Engine:
@@ -76,12 +81,13 @@ class Engine:
                 pgvector.enable(store, embedder.name, embedder.dim)
             if settings.vector_index == "sqlite-vec" and embedder is not None:
                 sqlitevec.enable(store, embedder.name, embedder.dim)
-            derivations = _derivations(settings, extractors, models)
+            derivations = _derivations(settings, extractors, models, _opener(settings, opened))
+            chat_model = _chat_model(settings, opened)
             worker = Worker(store, derivations, lambda _tenant: settings.cap)
             opened.callback(worker.close)
             log = appending.open_log(store, limits)
             parts = settings, store, limits, log, embedder, models, extractors, worker, redis, cache, news
-            return cls(*parts, opened.pop_all())
+            return cls(*parts, opened.pop_all(), chat_model)
 
     def start_working(self, threads: int = 1) -> None:
         """So many threads run what is due, until the engine is closed; every tenant gets this embedder's vectors."""
@@ -163,7 +169,36 @@ def llm_of(settings: Settings, name: str) -> LLM:
     )
 
 
-def _derivations(settings: Settings, extractors: Extractors, models: Models) -> Derivations:
+def _chat_model(settings: Settings, opened: ExitStack) -> ChatModel | None:
+    if settings.llm == "rules":
+        return None
+    key = settings.llm_api_key
+    model = open_chat_model(
+        settings.llm,
+        api_key=key.get_secret_value() if key else None,
+        base_url=settings.llm_base_url,
+        own_prices=settings.prices,
+    )
+    opened.callback(model.close)
+    return model
+
+
+def _opener(settings: Settings, opened: ExitStack) -> OpenModel:
+    """Opens the models that strategies name; they stay open until the engine is closed."""
+    models = opened.enter_context(ExitStack())
+
+    @cache
+    def model(name: str) -> LLM:
+        # Key and base URL are of the provider that the settings name; another one's library finds its own.
+        same = name.partition(":")[0] == settings.llm.partition(":")[0]
+        llm = llm_of(settings, name) if same else open_llm(name, own_prices=settings.prices)
+        models.callback(llm.close)
+        return llm
+
+    return model
+
+
+def _derivations(settings: Settings, extractors: Extractors, models: Models, open_model: OpenModel) -> Derivations:
     most_live = settings.snapshot_findings_max
     made: list[Derivation[Any, Any]] = [
         consolidate.consolidation(extractors, most_live),
@@ -176,6 +211,7 @@ def _derivations(settings: Settings, extractors: Extractors, models: Models) -> 
         reindex.reindexing(),
         lifecycle.expiry(),
         digest.digesting(settings.coding.domains),
+        summarizing(Makers(Rules(), settings.llm, open_model)),
     ]
     if models.embedder is not None:
         made.append(embed.embedding(models))

@@ -30,6 +30,7 @@ from carryover.recall import embed, index, reindex, search
 from carryover.recall.context_kept import Shelf
 from carryover.settings import Settings
 from carryover.store import queue, snapshots, usages
+from carryover.strategies.verbs import Strategies
 
 WAIT_S = 300.0
 CATCH_UP_S = 0.5  # how long a search waits at most for what was said before it to be indexed, or embedded
@@ -41,8 +42,8 @@ class Carryover:
     """Session memory in this process, as one scope sees it. Close it, or leave its `with`."""
 
     def __init__(self, engine: Engine, scope: Scope) -> None:
-        self.engine = engine
-        self.scope = scope
+        self.engine, self.scope = engine, scope
+        self.strategies = Strategies(engine.store, scope, engine.kept, engine.settings.summarizers)
         self.coding = Coding(engine.store, scope, engine.settings.coding.repos)
 
     @classmethod

@@ -89,7 +89,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address that `carryover serve` listens on")
     port: int = Field(8420, ge=0, le=65535, description="port that `carryover serve` listens on; 0 picks one")
     idle_s: float = Field(300, gt=0, description="silence after which a session is consolidated")
-    llm: str = Field("rules", description="`rules`, or `provider:model` for extraction by a model")
+    llm: str = Field("rules", description="`rules`, or `provider:model`: who extracts, and who chats")
+    summarizer_models: list[str] = Field(
+        default_factory=list[str], description="models besides `llm` that a strategy may name to make its summaries"
+    )
     llm_api_key: SecretStr | None = Field(None, description="the provider's key; default: its own environment variable")
     llm_base_url: str | None = Field(None, description="the provider's address, where it is not the usual one")
     embedder: str = Field("minilm", description="`minilm`, `none`, or `openai:model` for another vector space")
@@ -196,6 +199,11 @@ class Settings(BaseSettings):
     def eviction(self) -> Policy:
         full_ms = None if self.memory_full_days is None else self.memory_full_days * DAY_MS
         return Policy(self.memory_findings_max, self.memory_full_max, full_ms)
+
+    @property
+    def summarizers(self) -> frozenset[str]:
+        """The models that a strategy may name."""
+        return frozenset(("rules", self.llm, *self.summarizer_models))
 
     @property
     def cap(self) -> Cap:

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -38,6 +38,10 @@ class Trouble:
 
 
 Answer = str | dict[str, Any] | Callable[[Ask], str | dict[str, Any]] | None
+
+
+class BrokenOff(Exception):
+    """What a stream raises to end in the middle: the connection is closed without its end."""
 
 
 class FakeServer:
@@ -113,7 +117,13 @@ class FakeServer:
         """The body of an error."""
         raise NotImplementedError
 
-    def respond(self, path: str, headers: Mapping[str, str], raw: bytes) -> tuple[int, Mapping[str, str], bytes]:
+    def stream(self, ask: Ask, said: Any, trouble: Trouble) -> Iterator[bytes]:
+        """The pieces of a 200 to a request that asks for a stream."""
+        raise NotImplementedError
+
+    def respond(
+        self, path: str, headers: Mapping[str, str], raw: bytes
+    ) -> tuple[int, Mapping[str, str], bytes | Iterator[bytes]]:
         ask = self.read(path, headers, json.loads(raw))
         if ask is None:
             return 404, {}, json.dumps(self.error(404)).encode()
@@ -126,6 +136,8 @@ class FakeServer:
             return trouble.status, trouble.headers, json.dumps(self.error(trouble.status)).encode()
         if trouble.raw is not None:
             return 200, {}, trouble.raw
+        if ask.body.get("stream"):
+            return 200, {"content-type": "text/event-stream"}, self.stream(ask, self._said(ask), trouble)
         return 200, {}, json.dumps(self.reply(ask, self._said(ask), trouble)).encode()
 
     def _said(self, ask: Ask) -> str | dict[str, Any]:
@@ -175,15 +187,22 @@ class _Handler(BaseHTTPRequestHandler):
         except Exception as failure:
             self.server.fake.failures.append(failure)
             status, extra, content = 500, {}, b"{}"
+        whole = isinstance(content, bytes)
+        length = (
+            {"content-length": str(len(content))} if isinstance(content, bytes) else {"transfer-encoding": "chunked"}
+        )
         try:
             self.send_response(status)
-            usual = {"content-type": "application/json", "content-length": str(len(content))}
-            for name, value in {**usual, **extra}.items():
+            for name, value in {"content-type": "application/json", **length, **extra}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
-        except ConnectionError:
-            self.close_connection = True  # the client gave up waiting
+            for piece in (content,) if isinstance(content, bytes) else content:
+                self.wfile.write(piece if whole else b"%x\r\n%b\r\n" % (len(piece), piece))
+                self.wfile.flush()
+            if not whole:
+                self.wfile.write(b"0\r\n\r\n")
+        except (ConnectionError, BrokenOff):
+            self.close_connection = True  # the client gave up waiting, or is to see a line that breaks
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

@@ -33,6 +33,7 @@ def test_table_is_dated_and_every_row_is_sound() -> None:
         assert row.window >= 100_000
         assert 0 < row.input < row.output
         assert 0 < row.cache_read < 1 <= row.cache_write
+        assert 0 <= row.cache_least <= 4_096
         if row.over is not None:
             assert row.over.tokens < row.window
             assert (row.over.input, row.over.output) > (row.input, row.output)
@@ -137,6 +138,8 @@ def test_own_rows_add_and_replace(tmp_path: Path) -> None:
         '[models."a:b"]\nwindow = 1\ninput = -1\noutput = 1',
         '[models."a:b"]\nwindow = 1\ninput = "1"\noutput = 1',
         '[models."a:b"]\nwindow = 1\ninput = 1\noutput = 1\ncash = 1',
+        '[models."a:b"]\nwindow = 1\ninput = 1\noutput = 1\ncache_least = "1"',
+        '[models."a:b"]\nwindow = 1\ninput = 1\noutput = 1\ncache_least = -1',
         '[models."a:b"]\nwindow = 1\ninput = 1\noutput = 1\nover = 3',
         '[models."a:b"]\nwindow = 1\ninput = 1\noutput = 1\nover = { tokens = 3 }',
     ],

@@ -9,7 +9,8 @@
     ├── Conflict            the state is not the one expected
     │   ├── VersionConflict                                        `current_version`
     │   ├── LeaseLost       another worker has the job now
-    │   └── OverBudget      a cap on tokens or money would break   `until`
+    │   ├── OverBudget      a cap on tokens or money would break   `until`
+    │   └── Cancelled       whoever asked for it gave it up        `usage`
     ├── TooMany             slow down                              `retry_after`
     ├── DataLoss            bytes that should be there are not
     ├── StoreUnavailable    the database did not answer            `retry_after`
@@ -70,6 +71,10 @@ class LeaseLost(Conflict):
 
 class OverBudget(Conflict):
     """A daily cap would be passed; the job waits until the cap is renewed or raised."""
+
+
+class Cancelled(Conflict):
+    """The answer was given up before it was whole; ask again if it is wanted after all."""
 
 
 class TooMany(CarryoverError):

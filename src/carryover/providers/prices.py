@@ -37,7 +37,10 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A row of the table; `input` and `output` in dollars per million tokens, the cache's as factors on `input`."""
+    """A row of the table; `input` and `output` in dollars per million tokens, the cache's as factors on `input`.
+
+    A beginning of fewer than `cache_least` tokens is not kept in the cache.
+    """
 
     window: int
     input: Decimal
@@ -45,6 +48,7 @@ class Price:
     cache_read: Decimal = Decimal(1)
     cache_write: Decimal = Decimal(1)
     over: Over | None = None
+    cache_least: int = 0
 
     def of(self, usage: Usage) -> Decimal:
         """Dollars. Several calls are priced as if they were one, which is never less than their sum."""
@@ -103,10 +107,12 @@ def _rows(table: Mapping[str, Any]) -> Mapping[str, Price]:
 def _price(name: str, row: dict[str, Any]) -> Price:
     over = row.pop("over", None)
     step = None if over is None else Over(over.pop("tokens"), **_amounts(name, over))
-    window = row.pop("window")
+    window, least = row.pop("window"), row.pop("cache_least", 0)
     if not isinstance(window, int) or window < 1:
         raise ValueError(f"window of {name} is {window!r}, not a number of tokens")
-    return Price(window, over=step, **_amounts(name, row))
+    if not isinstance(least, int) or least < 0:
+        raise ValueError(f"cache_least of {name} is {least!r}, not a number of tokens")
+    return Price(window, over=step, cache_least=least, **_amounts(name, row))
 
 
 def _amounts(name: str, row: Mapping[str, Any]) -> dict[str, Decimal]:

@@ -46,6 +46,7 @@ STATUS: dict[type[CarryoverError], int] = {
     errors.VersionConflict: 409,
     errors.LeaseLost: 409,
     errors.OverBudget: 409,
+    errors.Cancelled: 409,
     errors.TooLarge: 413,
     errors.Invalid: 422,
     errors.TooMany: 429,
