@@ -19,11 +19,13 @@ from typer.core import TyperGroup
 
 from carryover.cli.main import app as command_line
 from carryover.core import errors
+from carryover.core.strategy import NONE
 from carryover.runtime import Carryover
 from carryover.server.app import create_app
 from carryover.server.errors import STATUS
 from carryover.settings import PREFIX, Settings
 from carryover.store.tables import metadata
+from carryover.strategies.fields import RULES
 
 HERE = Path(__file__).parent / "reference"
 MADE = "<!-- Made by `make docs`; change the code, not this file. -->\n"
@@ -86,6 +88,32 @@ def _plain(value: Any) -> Any:
     )
 
 
+def strategies() -> str:
+    rows = [
+        "# Fields of a strategy\n",
+        MADE,
+        "A turn here is a user's message with all that follows it until the next. [What strategies do]"
+        "(../explain/strategies.md), [how to set one](../howto/strategies.md).\n",
+        "| field | default | may be | what it is |",
+        "|---|---|---|---|",
+    ]
+    for name, rule in RULES.items():
+        default = getattr(NONE, name)
+        shown = "" if default is None else f"`{json.dumps(default, ensure_ascii=False)}`"
+        rows.append(f"| `{name}` | {shown} | {_range(rule)} | {rule['description']} |")
+    return "\n".join(rows) + "\n"
+
+
+def _range(rule: dict[str, Any]) -> str:
+    if "enum" in rule:
+        return ", ".join(f"`{one}`" for one in rule["enum"])
+    if rule["type"] in ("integer", "number"):
+        return f"{rule['minimum']:,} to {rule['maximum']:,}"
+    if rule["type"] == "array":
+        return f"at most {rule['maxItems']} names"
+    return f"at most {rule['maxLength']} characters" if rule["type"] == "string" else "`true`, `false`"
+
+
 def commands() -> str:
     group = typer.main.get_command(command_line)
     rows = ["# Command line\n", MADE]
@@ -128,6 +156,7 @@ def main() -> int:
         "openapi.json": lambda: json.dumps(document, indent=1, ensure_ascii=False) + "\n",
         "http.md": lambda: http(document),
         "settings.md": settings,
+        "strategies.md": strategies,
         "cli.md": commands,
         "schema.md": schema,
     }

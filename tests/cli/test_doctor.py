@@ -11,11 +11,12 @@ import pytest
 
 from carryover.core import clock
 from carryover.core.scope import Scope
+from carryover.core.strategy import NONE
 from carryover.engine import Engine
 from carryover.providers import minilm
 from carryover.runtime import Carryover
 from carryover.settings import Settings, load
-from carryover.store import migrate, queue, spaces
+from carryover.store import migrate, queue, sessions, spaces, summaries
 from carryover.store.move import begin
 from carryover.store.store import Store
 from commands import Commands
@@ -41,6 +42,17 @@ def test_a_sound_setup(carryover: Commands, monkeypatch: pytest.MonkeyPatch) -> 
     assert "carryover worker" in text
     assert "sqlite 3." in text
     assert f"schema {migrate.HEAD}" in text
+
+
+def test_summaries_that_were_given_up_are_told(carryover: Commands) -> None:
+    carryover("log", "s1", "hello")
+    assert state(carryover.json("doctor"), "summaries") == "ok"
+    with Carryover.open(load().settings, work=False) as memory, memory.engine.store.write(memory.scope) as tx:
+        summaries.want(tx, sessions.get(tx, "default", "s1"), NONE, 1)
+        summaries.fail(tx, "default", "s1", NONE.recipe, 1, version=1, attempts=3)
+    (check,) = (one for one in carryover.json("doctor")["checks"] if one["name"] == "summaries")
+    assert (check["state"], check["said"]) == ("note", "1 failed")
+    assert "carryover stream --action summarize" in check["remedy"]
 
 
 def test_it_changes_nothing(carryover: Commands, home: Path) -> None:

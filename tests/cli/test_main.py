@@ -16,10 +16,11 @@ GROUPS = {
     "queue": ("list", "dead", "retry"),
     "db": ("upgrade", "check", "reindex"),
     "model": ("pull",),
-    "eval": ("recall",),
+    "eval": ("recall", "strategies"),
     "extractors": ("", "promote", "refuse", "try"),
     "memory": ("tiers", "restore"),
     "hooks": ("install", "uninstall", "status"),
+    "strategy": ("show", "set", "unset", "agent", "view"),
     "patterns": ("list", "show", "approve", "reject", "edit", "distribute", "withdraw", "measure"),
 }
 NO_DATA = {"demo", "serve", "worker", "mcp", "report"}  # they print a page or write one, or stay
@@ -28,9 +29,10 @@ PATHS = [(verb, sub) for verb in VERBS for sub in GROUPS.get(verb, ("",))]
 
 def test_the_verbs_are_these() -> None:
     assert set(VERBS) == {
-        "demo", "serve", "worker", "log", "context", "search", "window", "sessions", "consolidate", "stream", "keys",
-        "db", "forget", "export", "import", "doctor", "eval", "model", "queue", "extractors",
+        "chat", "demo", "serve", "worker", "log", "context", "search", "window", "sessions", "consolidate", "stream",
+        "keys", "db", "forget", "export", "import", "doctor", "eval", "model", "queue", "extractors",
         "why", "trace", "verify", "memory", "ingest", "detect", "patterns", "report", "hooks", "mcp",
+        "strategy", "import-sessions",
     }  # fmt: skip
 
 
@@ -101,6 +103,10 @@ def test_results_and_notes_go_to_their_own_streams_and_exit_codes_tell() -> None
         ("eval", "recall", "/nowhere/at/all"),
         ("sessions", "--limit", "0"),
         ("export", "--json"),
+        ("strategy", "set", "s1"),
+        ("strategy", "set", "s1", "--set", "mode"),
+        ("strategy", "unset", "s1"),
+        ("strategy", "view", "s1", "--provider", "gemini"),
     ],
 )
 def test_wrong_usage_is_2(carryover: Commands, args: tuple[str, ...]) -> None:

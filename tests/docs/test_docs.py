@@ -2,7 +2,8 @@
 
 In each file the `python` blocks are one program and the `sh` blocks one script, each in a fresh home. A `text` block
 right after one of them is what it prints: its lines come in this order, `…` stands for anything. A `toml` block is a
-`carryover.toml`. A line that starts a server or a worker runs in the background until the file ends.
+`carryover.toml`. A line that starts a server or a worker runs in the background until the file ends. What calls models
+of Anthropic or OpenAI calls a server of our own.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from carryover.settings import load
+from fakes.scripted import Call, Scripted
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUN = {"python", "sh"}
 SHOWN = {"text", "json", "toml", "markdown", "mermaid", "sql"}
+CALLS = re.compile(r"^import (?:anthropic|openai)$|^from agents import |[\"'](?:anthropic|openai)[\w-]*:", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -60,6 +64,29 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
+def answers(body: dict[str, Any]) -> tuple[str, list[Call]]:
+    """A call of the first tool for what a user says, if there are tools; else always the same text."""
+    last = (body.get("messages") or body["input"])[-1]
+    answered = "tool_result" in str(last) or "function_call_output" in str(last) or last.get("role") == "tool"
+    if not body.get("tools") or answered:
+        return "We chose PostgreSQL.", []
+    tool = body["tools"][0]
+    return "", [(f"call_{len(str(body))}", tool.get("name") or tool["function"]["name"], {"name": "port"})]
+
+
+@pytest.fixture(scope="session")
+def providers() -> Iterator[dict[str, str]]:
+    """Where calls of models go that the documents show: a server of our own for the libraries of both providers."""
+    with Scripted(answers) as fake:
+        yield {
+            "ANTHROPIC_BASE_URL": fake.url,
+            "OPENAI_BASE_URL": fake.openai_url,
+            "ANTHROPIC_API_KEY": "k",
+            "OPENAI_API_KEY": "k",
+            "OPENAI_AGENTS_DISABLE_TRACING": "1",
+        }
+
+
 def expected_after(path: Path, language: str) -> Iterator[str]:
     """The lines of the text blocks that follow a block of this language."""
     found = blocks(path)
@@ -79,11 +106,11 @@ def assert_printed(path: Path, language: str, output: str) -> None:
 
 
 @pytest.mark.parametrize("path", files_with("python"), ids=name_of)
-def test_python_blocks_run(path: Path, environment: dict[str, str], tmp_path: Path) -> None:
+def test_python_blocks_run(path: Path, environment: dict[str, str], providers: dict[str, str], tmp_path: Path) -> None:
     program = "\n".join(block.text for block in blocks(path) if block.language == "python")
     done = subprocess.run(
         [sys.executable, "-W", "error::ResourceWarning", "-c", program],
-        env=environment,
+        env=environment | (providers if CALLS.search(program) else {}),
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -100,12 +127,12 @@ WAIT = "\nfor _ in $(seq 200); do curl -fs http://127.0.0.1:8420/health >/dev/nu
 
 @pytest.mark.xdist_group("port-8420")
 @pytest.mark.parametrize("path", files_with("sh"), ids=name_of)
-def test_shell_blocks_run(path: Path, environment: dict[str, str], tmp_path: Path) -> None:
+def test_shell_blocks_run(path: Path, environment: dict[str, str], providers: dict[str, str], tmp_path: Path) -> None:
     script = "\n".join(block.text for block in blocks(path) if block.language == "sh" and "git clone" not in block.text)
     script = BACKGROUND.sub(lambda found: f"{found[1]} &{WAIT if 'serve' in found[1] else ''}", script)
     done = subprocess.run(
         ["bash", "-c", f"set -euo pipefail\ntrap 'set +e; kill $(jobs -p) 2>/dev/null; wait' EXIT\n{script}"],
-        env=environment,
+        env=environment | (providers if CALLS.search(script) else {}),
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -18,7 +18,18 @@ from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.providers import minilm
 from carryover.providers.llm import open_llm
 from carryover.settings import Settings
-from carryover.store import check, extractors, keys, migrate, move, postgres_facts, queue, sqlitevec, verdicts
+from carryover.store import (
+    check,
+    extractors,
+    keys,
+    migrate,
+    move,
+    postgres_facts,
+    queue,
+    sqlitevec,
+    summaries,
+    verdicts,
+)
 from carryover.store import tiers as tier_store
 from carryover.store.faults import guarded
 from carryover.store.redis import Redis
@@ -118,6 +129,7 @@ def _database(settings: Settings) -> Iterator[Check]:
                 yield _extractor(tx, settings)
                 yield _grounds(tx)
                 yield Check("memory", "ok", tiers.told(tier_store.tally(tx)))
+                yield _summaries(tx)
                 yield from _keys(tx, settings)
     except CarryoverError as failure:
         said, _, remedy = failure.message.rpartition("; ")
@@ -270,6 +282,15 @@ def _grounds(tx: Tx) -> Check:
     more = " or more" if len(flagged) == _MOST_FLAGGED else ""
     said = f"{show.counted(len(flagged), 'finding')}{more} that the cited turns do not bear out, left out of contexts"
     return Check("findings", "note", said, f"run `carryover verify`, and `carryover why {flagged[0]}`")
+
+
+def _summaries(tx: Tx) -> Check:
+    """Whether what views asked for is made."""
+    counts = summaries.tally(tx)
+    said = ", ".join(f"{counts[status]} {status}" for status in sorted(counts)) or "none was asked for"
+    if not counts.get("failed"):
+        return Check("summaries", "ok", said)
+    return Check("summaries", "note", said, "`carryover stream --action summarize` says why, in the sessions' agent")
 
 
 def _keys(tx: Tx, settings: Settings) -> Iterator[Check]:

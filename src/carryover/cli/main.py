@@ -33,6 +33,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "trace": ("trace", "Show everything that was derived from a turn."),
         "verify": ("trace", "Check that every finding stands in the turns that it cites."),
     },
+    "Views": {
+        "chat": ("chat", "Talk with a model that remembers."),
+        "strategy": ("strategy", "Set what a model sees of long conversations, and look at it."),
+    },
     "Coding sessions": {
         "ingest": ("ingest", "Read the logs of coding agents, keep them within a budget, and digest them."),
         "detect": ("patterns", "Find what recurs over sessions, repositories and agents."),
@@ -44,6 +48,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Data": {
         "export": ("transfer", "Write sessions to a file, byte for byte."),
         "import": ("transfer", "Read sessions from an export, or messages from JSON."),
+        "import-sessions": ("agent_sessions", "Read the sessions of OpenAI's Agents SDK from its tables."),
         "forget": ("forget", "Erase a session, or all sessions of an agent, and all that was derived from them."),
     },
     "Operation": {
@@ -85,7 +90,7 @@ class Verbs(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         for title, verbs in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(name, text) for name, (_, text) in verbs.items()], col_max=14)
+                formatter.write_dl([(name, text) for name, (_, text) in verbs.items()], col_max=15)
 
     def invoke(self, ctx: Any) -> Any:
         try:

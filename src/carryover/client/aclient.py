@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
 import httpx
 
 from carryover.client import wire
+from carryover.client.chat import AsyncChat
 from carryover.client.coding import AsyncCoding
 from carryover.client.events import Following
+from carryover.client.strategies import AsyncStrategies
 from carryover.client.wire import Answer, Call
 from carryover.core.chunk import Hit, Hits, Query
 from carryover.core.context import Context, Reach, Wanted
@@ -36,6 +39,8 @@ class AsyncClient:
         self._timeout_s = timeout_s
         self._http = httpx.AsyncClient(base_url=self.url, headers=wire.headers_of(api_key), timeout=timeout_s)
         self.coding = AsyncCoding(self._do)
+        self.strategies = AsyncStrategies(self._do)
+        self.chat = AsyncChat(self.url, self._do, self._lines)
 
     async def close(self) -> None:
         """All connections are closed."""
@@ -244,6 +249,9 @@ class AsyncClient:
         except httpx.TransportError as cause:
             raise wire.unreachable(self.url, cause) from cause
         return wire.answer(call, got.status_code, got.content)
+
+    def _lines(self, call: Call[None]) -> AbstractAsyncContextManager[httpx.Response]:
+        return self._http.stream(call.method, call.path, content=call.body, timeout=self._timeout_s + call.wait_s)
 
     async def _stream(self, following: Following) -> AsyncGenerator[Event]:
         call = following.call

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
 
 import httpx
 
 from carryover.client import wire
+from carryover.client.chat import Chat
 from carryover.client.coding import Coding
 from carryover.client.events import Following
+from carryover.client.strategies import Strategies
 from carryover.client.wire import Answer, Call
 from carryover.core.chunk import Hit, Hits, Query
 from carryover.core.context import Context, Reach, Wanted
@@ -36,6 +39,8 @@ class Client:
         self._timeout_s = timeout_s
         self._http = httpx.Client(base_url=self.url, headers=wire.headers_of(api_key), timeout=timeout_s)
         self.coding = Coding(self._do)
+        self.strategies = Strategies(self._do)
+        self.chat = Chat(self.url, self._do, self._lines)
 
     def close(self) -> None:
         """All connections are closed."""
@@ -239,6 +244,9 @@ class Client:
         except httpx.TransportError as cause:
             raise wire.unreachable(self.url, cause) from cause
         return wire.answer(call, got.status_code, got.content)
+
+    def _lines(self, call: Call[None]) -> AbstractContextManager[httpx.Response]:
+        return self._http.stream(call.method, call.path, content=call.body, timeout=self._timeout_s + call.wait_s)
 
     def _stream(self, following: Following) -> Generator[Event]:
         call = following.call

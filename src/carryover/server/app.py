@@ -19,7 +19,7 @@ from starlette.routing import Route
 from carryover.core.errors import Invalid
 from carryover.core.scope import Scope
 from carryover.runtime import Carryover
-from carryover.server import errors, openapi, traces
+from carryover.server import answering, errors, openapi, traces
 from carryover.server.commits import Commits
 from carryover.server.deps import Doors
 from carryover.server.gate import RUNNING, Gate
@@ -27,9 +27,10 @@ from carryover.server.limits import Limits
 from carryover.server.live import Bell
 from carryover.server.metrics import Metrics
 from carryover.server.requests import Requests
-from carryover.server.routes import context, health, metrics, patterns, sessions, stream, turns
+from carryover.server.routes import chat, context, health, metrics, patterns, sessions, strategies, stream, turns
 from carryover.server.routes import memory as derived
 from carryover.server.routes.context import Kept
+from carryover.server.sent import Sent
 from carryover.settings import Settings
 from carryover.store import keys
 
@@ -52,6 +53,7 @@ def create_app(memory: Carryover, *, open_door: bool) -> FastAPI:
         bell.hang(asyncio.get_running_loop())
         to_thread.current_default_thread_limiter().total_tokens = RUNNING
         app.state.waiting = derived.limiter()
+        app.state.chats = answering.limiter()
         app.state.limits = Limits(memory.engine.settings.rate_limit, memory.engine.redis)
         leave = memory.engine.news.listen(bell.ring)
         with app.state.metrics.listening(), traced:
@@ -75,6 +77,7 @@ def create_app(memory: Carryover, *, open_door: bool) -> FastAPI:
     app.state.metrics = Metrics(memory.engine.store)
     app.state.bell = Bell()
     app.state.contexts = Kept()
+    app.state.sent = Sent()
     app.state.commits = Commits(memory.engine.log)
     app.state.doors = Doors(memory, open_door=open_door)
     app.state.readiness = health.Readiness(memory.engine.store)
@@ -82,7 +85,7 @@ def create_app(memory: Carryover, *, open_door: bool) -> FastAPI:
     app.add_middleware(app.state.gate.around)
     errors.install(app)
     app.router.routes.extend(_hot())
-    for room in (sessions, stream, derived, patterns, health, metrics):
+    for room in (sessions, stream, derived, strategies, chat, patterns, health, metrics):
         app.include_router(room.router)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     return app

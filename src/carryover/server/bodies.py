@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import Callable, Coroutine
 from functools import cache
 from typing import Annotated, Any, TypeVar, cast
@@ -20,6 +19,8 @@ from carryover.core.errors import Invalid, TooLarge
 from carryover.core.pattern import LEAST, Rollout
 from carryover.core.scope import DEFAULT
 from carryover.core.session import Append, Draft, Json, Kind, Role
+from carryover.core.strategy import Format
+from carryover.server import surrogates
 from carryover.server.errors import Malformed
 
 Body = TypeVar("Body", bound=Struct)
@@ -161,6 +162,22 @@ class Edited(Struct, forbid_unknown_fields=True):
     reason: str = ""
 
 
+class ViewIn(Struct, forbid_unknown_fields=True):
+    """For which wire a view is made, and what of its strategy counts this once; null: what is set."""
+
+    memory_strategy: Raw = msgspec.field(default_factory=lambda: _NULL)
+    provider: Format = "generic"
+    dry_run: bool = False
+    agent_id: str | None = None
+
+    @property
+    def strategy(self) -> dict[str, Any] | None:
+        """The fields that count this once. Raises Invalid for what is no object."""
+        if _text(self.memory_strategy) == "null":
+            return None
+        return _object(self.memory_strategy, "memory_strategy")
+
+
 async def read(request: Request) -> bytes:
     """The whole body. Raises TooLarge as soon as it is known to pass `max_body_bytes`, Malformed when it broke off."""
     limit: int = request.app.state.memory.engine.settings.max_body_bytes
@@ -187,6 +204,19 @@ def body(kind: type[Body]) -> Callable[[Request], Coroutine[Any, Any, Body]]:
     return read_body
 
 
+async def members(request: Request) -> dict[str, Any]:
+    """A dependency: the members of the object that the request's body is, whatever they are called.
+
+    Raises Malformed for what is no JSON, an empty body too; Invalid for what is no object.
+    """
+    try:
+        return _object(_any_decoder(Raw).decode(await read(request)), "body")
+    except RecursionError as cause:
+        raise Malformed("the body is nested too deeply; flatten it") from cause
+    except msgspec.DecodeError as cause:
+        raise Malformed(f"the body is not JSON in UTF-8 ({cause}); correct it and send it again") from cause
+
+
 def decode(raw: bytes, kind: type[Body]) -> Body:
     """The body that the bytes say.
 
@@ -200,7 +230,7 @@ def decode(raw: bytes, kind: type[Body]) -> Body:
     except RecursionError as cause:
         raise Malformed("the body is nested too deeply; flatten it") from cause
     except (msgspec.DecodeError, UnicodeDecodeError) as cause:
-        if _ESCAPED_SURROGATE.search(raw):
+        if surrogates.are_in(raw):
             return _decode_surrogates(raw, kind)
         raise Malformed(f"the body is not JSON in UTF-8 ({cause}); correct it and send it again") from cause
 
@@ -215,8 +245,8 @@ def appends(raw: bytes, session_id: str, agent_id: str | None, expected: int | N
         _refuse_mixture(posted)
         drafts = tuple(_draft(turn, f"turns[{n}].") for n, turn in enumerate(posted.turns))
         metadata = None if _text(posted.metadata) == "null" else _object(posted.metadata, "metadata")
-    agent = _one_of(posted.agent_id, agent_id, "agent_id")
-    version = _one_of(posted.expected_version, expected, "expected_version")
+    agent = one_of(posted.agent_id, agent_id, "agent_id")
+    version = one_of(posted.expected_version, expected, "expected_version")
     return Append(session_id, drafts, DEFAULT if agent is None else agent, posted.user_id, version, metadata)
 
 
@@ -236,7 +266,8 @@ def query_of(asked: Search) -> Query:
     )
 
 
-def _one_of(in_body: Any, elsewhere: Any, field: str) -> Any:
+def one_of(in_body: Any, elsewhere: Any, field: str) -> Any:
+    """What is said in the body or outside of it. Raises Invalid where the two differ."""
     if in_body is not None and elsewhere is not None and in_body != elsewhere:
         raise Invalid(f"{field} is {in_body!r} in the body and {elsewhere!r} outside of it; say one", field=field)
     return elsewhere if in_body is None else in_body
@@ -331,17 +362,9 @@ def _too_large(limit: int) -> TooLarge:
     return TooLarge(f"the body is larger than {limit} bytes; send less at a time", limit=limit)
 
 
-# Half of a surrogate pair, as an escape, is JSON that Python and JavaScript write and read and msgspec does not.
-_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_LONE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
-)
-
-
 def _decode_surrogates(raw: bytes, kind: type[Body]) -> Body:
     """As `decode`, of a body with lone surrogates: a mark stands for them meanwhile. Only content may hold them."""
-    mark = secrets.token_hex(8).encode()
-    marked = _LONE.sub(lambda found: mark + found[1] if found[1] else found[0], raw)
+    marked, mark = surrogates.marked(raw)
     if marked == raw:
         raise Malformed("the body is not JSON in UTF-8; correct it and send it again")
     try:
@@ -352,18 +375,5 @@ def _decode_surrogates(raw: bytes, kind: type[Body]) -> Body:
         raise Malformed("the body is nested too deeply; flatten it") from cause
     except (msgspec.DecodeError, UnicodeDecodeError) as cause:
         raise Malformed(f"the body is not JSON in UTF-8 ({cause}); correct it and send it again") from cause
-    _restore(decoded, mark)
+    surrogates.restore(decoded, mark)
     return decoded
-
-
-def _restore(decoded: Struct, mark: bytes) -> None:
-    for field in decoded.__struct_fields__:
-        value = getattr(decoded, field)
-        if isinstance(value, Raw):
-            setattr(decoded, field, Raw(re.sub(mark + rb"([0-9a-fA-F]{4})", rb"\\u\1", bytes(value))))
-        elif isinstance(value, list):
-            for item in cast("list[object]", value):
-                if isinstance(item, Struct):
-                    _restore(item, mark)
-        elif isinstance(value, str) and mark.decode() in value:
-            raise Invalid(f"{field} holds half of a surrogate pair; correct it and send it again", field=field)

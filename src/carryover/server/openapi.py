@@ -16,6 +16,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
+from carryover.core.chat import Run, RunDetail
+from carryover.core.chat_wire import EVENTS
 from carryover.core.chunk import Hits
 from carryover.core.clock import Time
 from carryover.core.context import Context
@@ -25,6 +27,7 @@ from carryover.core.extractor import ExtractorState
 from carryover.core.pattern import Effect, Pattern, Written
 from carryover.core.session import KINDS, ROLES, Appended, Receipt, Session
 from carryover.core.snapshot import FINDING_KINDS, Diff, Finding, FindingDetail, Snapshot
+from carryover.core.strategy import Action, Effective, Layer, View
 from carryover.core.trace import Trace
 from carryover.core.usage import UsageReport
 from carryover.server.bodies import (
@@ -39,8 +42,11 @@ from carryover.server.bodies import (
     Search,
     Ttl,
     TurnIn,
+    ViewIn,
     Withdraw,
 )
+from carryover.server.chat_body import ChatIn
+from carryover.strategies.fields import RULES
 
 JSON = "application/json"
 _ID = {"type": "string", "pattern": "^[A-Za-z0-9._:@-]{1,128}$"}
@@ -61,8 +67,16 @@ _VALUES = (
     Pattern,
     Effect,
     Written,
+    Effective,
+    View,
+    Run,
+    RunDetail,
+    *EVENTS.values(),
 )
-_BODIES = (Posted, TurnIn, Named, Hold, Ttl, Consolidate, Search, Detect, Decided, Edited, Distribute, Withdraw)
+_BODIES = (
+    *(Posted, TurnIn, Named, Hold, Ttl, Consolidate, Search, Detect, Decided, Edited, Distribute, Withdraw),
+    *(ViewIn, ChatIn),
+)
 _SCALARS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
     int: {"type": "integer"},
@@ -81,9 +95,13 @@ def gives(schema: str, *, media: str = JSON, more: dict[int, str] | None = None)
     return {"response_class": Response, "responses": _responses({200: schema, **(more or {})}, media)}
 
 
-def takes(body: type[msgspec.Struct], *, required: bool = True) -> dict[str, Any]:
-    """What a route's decorator says of its body."""
-    return {"openapi_extra": {"requestBody": _request_body(body.__name__, required)}}
+def takes(
+    body: type[msgspec.Struct] | str, *, required: bool = True, header: Literal["If-Match", "If-None-Match", ""] = ""
+) -> dict[str, Any]:
+    """What a route's decorator says of its body (a type, or the name of a schema) and of a header that it heeds."""
+    name = body if isinstance(body, str) else body.__name__
+    headers = [_HEADERS[header]] if header else []
+    return {"openapi_extra": {"requestBody": _request_body(name, required), "parameters": headers}}
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -127,6 +145,14 @@ def _parameter(name: str, place: str, schema: Schema, about: str) -> dict[str, A
     return {"name": name, "in": place, "required": place == "path", "schema": schema, "description": about}
 
 
+_HEADERS = {
+    "If-Match": _parameter(
+        "If-Match", "header", {"type": "string", "pattern": '^"[0-9]{1,15}"$'}, "the version expected"
+    ),
+    "If-None-Match": _parameter("If-None-Match", "header", {"type": "string"}, "a version that the caller has: 304"),
+}
+
+
 def _integer(default: int, most: int) -> Schema:
     return {"type": "integer", "minimum": 1, "maximum": most, "default": default}
 
@@ -140,8 +166,7 @@ def _hot_routes() -> dict[str, Any]:
         _parameter("agent_id", "path", _ID, "an agent of the tenant"),
         _parameter("session_id", "path", _ID, "a session of the agent"),
     ]
-    match = _parameter("If-Match", "header", {"type": "string", "pattern": '^"[0-9]{1,15}"$'}, "the version expected")
-    known = _parameter("If-None-Match", "header", {"type": "string"}, "a version that the caller has: 304")
+    match, known = _HEADERS["If-Match"], _HEADERS["If-None-Match"]
     context = [
         session,
         agent,
@@ -221,6 +246,11 @@ def _schemas() -> dict[str, Schema]:
     # Raw content says nothing of itself: here is what may be in it.
     bodies["TurnIn"]["properties"] |= {"content": _CONTENT, "metadata": _METADATA}
     bodies["Posted"]["properties"] |= {"content": _CONTENT, "metadata": _METADATA}
+    bodies["ViewIn"]["properties"]["memory_strategy"] = {"anyOf": [_ref("StrategyFields"), {"type": "null"}]}
+    bodies["ChatIn"]["properties"] |= {
+        "message": _CONTENT,
+        "memory_strategy": bodies["ViewIn"]["properties"]["memory_strategy"],
+    }
     bodies["Posted"]["anyOf"] = [{"required": ["role", "content"]}, {"required": ["turns"]}]
     made |= bodies
     session = made.pop("Session")
@@ -233,6 +263,8 @@ def _schemas() -> dict[str, Schema]:
     made["SessionResponse"] = session
     made["StreamResponse"] = made.pop("Page")
     made["Snapshot"] = _snapshot(made)
+    made["Strategy"]["properties"]["source"] = _schema(Layer, made)
+    made["Operation"] = _object({"op": _schema(Action, made), "range": _RANGE, "reason": str})
     return made | _SHAPES
 
 
@@ -295,6 +327,7 @@ _CONTENT: Schema = {
 _METADATA: Schema = {"anyOf": [{"type": "object"}, {"type": "null"}]}
 _CURSOR: Schema = {"type": ["string", "null"]}
 _TIME: Schema = {"type": "string", "format": "date-time"}
+_RANGE: Schema = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
 _TURN: Schema = {
     "seq": int,
     "id": str,
@@ -304,6 +337,12 @@ _TURN: Schema = {
     "created_at": _TIME,
     "received_at": _TIME,
     "tokens": int,
+}
+_STRATEGY: Schema = {
+    "type": "object",
+    "description": "What is said of a strategy; null clears a field, and what is left out is inherited.",
+    "properties": {name: {"anyOf": [rule, {"type": "null"}]} for name, rule in RULES.items()},
+    "additionalProperties": False,
 }
 _SHAPES: dict[str, Schema] = {
     "Turn": _object(_TURN),
@@ -320,7 +359,17 @@ _SHAPES: dict[str, Schema] = {
     "DigestList": _object({"digests": _list_of("Digest"), "next_cursor": _CURSOR}),
     "PatternList": _object({"patterns": _list_of("Pattern")}),
     "EffectList": _object({"effects": _list_of("Effect")}),
+    "RunList": _object({"runs": _list_of("Run"), "next_cursor": _CURSOR}),
+    "ChatEvent": {"oneOf": [_ref(kind.__name__) for kind in EVENTS.values()]},
     "FileList": _object({"files": _list_of("Written")}),
+    "StrategyFields": _STRATEGY,
+    "StrategySet": {
+        **_STRATEGY,
+        "properties": {
+            **_STRATEGY["properties"],
+            "expected_version": {"type": ["integer", "null"], "minimum": 0},
+        },
+    },
     "Deleted": _object({"message": str, "receipt": _ref("Receipt")}),
     "Accepted": _object({"job": _object({"kind": str, "agent_id": str, "session_id": str, "status": str})}),
     "Health": _object(
