@@ -1,10 +1,15 @@
-"""Homes of coding agents and of carryover, which are nobody's own."""
+"""Homes of coding agents and of carryover, which are nobody's own, and memories of both kinds."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from carryover.client.client import Client
+from carryover.memories import Memory
+from serving import open_memory, serving
 
 
 @pytest.fixture
@@ -23,3 +28,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def carryover_home(home: Path) -> Path:
     return home / ".carryover"
+
+
+@pytest.fixture(params=["embedded", "remote"])
+def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Memory]:
+    """A memory in this process, and one on a server."""
+    with open_memory(tmp_path / "memory") as embedded:
+        if request.param == "embedded":
+            yield embedded
+        else:
+            with serving(embedded) as running, Client(running.url) as client:
+                yield client
