@@ -17,11 +17,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         runs = [["benchmarks.append", folder], ["benchmarks.server", "--model"]]
         runs += [["benchmarks.postgres"], ["benchmarks.fairness"], ["benchmarks.drain"], ["benchmarks.vectors"]]
-        runs += [["benchmarks.detect"], ["benchmarks.hooks"]]
+        runs += [["benchmarks.detect"], ["benchmarks.hooks"], ["benchmarks.views"]]
+        runs += [["carryover", "eval", "strategies", "--made-up", "5"]]
         if SHARED.is_dir():
             runs += [["benchmarks.search"], ["benchmarks.contexts"], ["benchmarks.ablation"]]
-            runs += [["benchmarks.ingest", "--large"]]
+            runs += [["benchmarks.ingest", "--large"], ["benchmarks.summaries"]]
             runs += [["carryover", "eval", "recall", f"{SHARED}/eval"]]
+            runs += [["carryover", "eval", "strategies", f"{SHARED}/eval", f"{SHARED}/corpus"]]
         else:
             print(f"no evaluation data at {SHARED}: search, contexts, ablation, ingest and recall are left out")
         for run in runs:

@@ -1,4 +1,4 @@
-"""`carryover eval recall`, over a folder of conversations and over the own log."""
+"""`carryover eval`, over folders of conversations and over the own log."""
 
 from __future__ import annotations
 
@@ -85,3 +85,48 @@ def test_a_server_is_refused(carryover: Commands, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("CARRYOVER_URL", "http://127.0.0.1:1")
     carryover("eval", "recall", code=1)
     assert "run this where the server runs" in carryover.err
+
+
+def test_strategies_are_replayed_over_folders_and_made_up_talks(
+    carryover: Commands, folder: Path, tmp_path: Path
+) -> None:
+    wanted = '{"mode": "trim", "max_user_turns": 2}'
+    results, report = tmp_path / "all.json", tmp_path / "report"
+    text = carryover(
+        *("eval", "strategies", str(folder), "--made-up", "1", "--strategy", wanted),
+        *("--json", str(results), "--report", str(report), "--model", "openai:gpt-5", "--ttl", "0"),
+    )
+    assert "conversations: 2 of 2" in carryover.err
+    assert "- prices: openai:gpt-5" in text
+    assert "- cache: never cold" in text
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## locomo", "## made up", "## all together", "## Warnings"
+    ]  # fmt: skip
+    told = json.loads(results.read_text())
+    assert told["strategies"]["trim max_user_turns=2"]["max_user_turns"] == 2
+    assert told["figures"]["made up"]["trim"]["of sliding 20"]["mean"] < 0.25
+    assert (report / "strategies.md").read_text() == text.rstrip("\n") + "\n"
+    assert "<!doctype html>" in (report / "strategies.html").read_text()
+
+
+def test_strategies_are_replayed_over_the_own_log(carryover: Commands) -> None:
+    assert "nothing to compare" in carryover("eval", "strategies")
+    for n in range(3):
+        carryover("log", "s", f"How many kayaks are there in summer {n}?")
+        carryover("log", "s", f"There are {n} of them.", "--role", "assistant")
+    text = carryover("eval", "strategies", "--head", "0", "--limit", "1")
+    assert "## your log\n\n1 conversation, 3 requests" in text
+    assert "| sliding 20 | " in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (("--model", "nobody:nothing"), "no price is known for model 'nobody:nothing'"),
+        (("--strategy", "trim"), "is no JSON"),
+        (("--strategy", '{"modus": "trim"}'), "modus"),
+    ],
+)
+def test_strategies_that_cannot_be_are_refused(carryover: Commands, arguments: tuple[str, ...], wanted: str) -> None:
+    carryover("eval", "strategies", "--made-up", "1", *arguments, code=1)
+    assert wanted in carryover.err

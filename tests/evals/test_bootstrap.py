@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import pytest
 
-from carryover.evals.bootstrap import interval
+from carryover.evals.bootstrap import Interval, interval, ratio
 
 
 def test_the_mean_is_that_of_the_values_and_the_interval_is_the_same_every_time() -> None:
@@ -51,3 +51,12 @@ def test_one_cluster_has_no_interval_and_none_no_mean() -> None:
     one = interval([0.5, 1.0], ["a", "a"])
     assert (one.mean, one.low, one.high, one.sure) == (0.75, None, None, False)
     assert interval([], []).n == 0
+
+
+def test_a_ratio_is_of_sums_and_clusters_without_a_count_are_drawn_too() -> None:
+    found = ratio([30.0, 10.0, 0.0], [3.0, 1.0, 0.0])
+    assert (found.mean, found.low, found.high, found.clusters) == (10.0, 10.0, 10.0, 3)
+    wider = ratio([30.0, 0.0], [3.0, 1.0])
+    assert (wider.mean, wider.low, wider.high) == (7.5, 0.0, 10.0)
+    assert ratio([0.0], [0.0]) == Interval(0.0, None, None, 0, 0)
+    assert ratio([4.0], [2.0]) == Interval(2.0, None, None, 1, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 from carryover.cli import memory, show
 from carryover.cli.options import example
 from carryover.core.errors import Invalid
+from carryover.providers import prices
 from carryover.settings import Settings
 
 app = typer.Typer(
@@ -112,6 +114,82 @@ def recall(
     _tell(report, differences, json_file, report_dir)
 
 
+@app.command(
+    epilog=example(
+        "carryover eval strategies --report ./report",
+        "carryover eval strategies ../shared/eval ../shared/corpus --made-up 5",
+        """carryover eval strategies --strategy '{"mode": "trim", "max_user_turns": 60}'""",
+    )
+)
+def strategies(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FOLDER]...",
+            exists=True,
+            file_okay=False,
+            show_default=False,
+            help="Hold `locomo`, `beam` or `longmemeval`, or logs of coding agents; without any, your own log.",
+        ),
+    ] = None,
+    made_up: Annotated[
+        int,
+        typer.Option("--made-up", min=0, help="So many conversations of 300 turns with tool calls are made up, too."),
+    ] = 0,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(show_default=False, help="One more strategy, as JSON of its fields; may be given again."),
+    ] = None,
+    head: Annotated[int, typer.Option(min=0, help="Tokens of tools and instructions before every view.")] = 3000,
+    ttl: Annotated[int, typer.Option(min=0, help="Seconds until the provider's cache is cold; 0: never.")] = 300,
+    model: Annotated[str, typer.Option(help="Whose prices count, `provider:model`.")] = "anthropic:claude-sonnet-5",
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, show_default=False, help="Conversations of each set at most (your own log: 200)."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which conversations are made up.")] = 0,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", dir_okay=False, show_default=False, help="Write all results; - prints them."),
+    ] = None,
+    report_dir: Annotated[
+        Path | None,
+        typer.Option("--report", file_okay=False, show_default=False, help="Write strategies.md and .html."),
+    ] = None,
+) -> None:
+    """Replay conversations under each strategy, and tell what the input would have cost with the provider's cache.
+
+    No model is called, and your own log is only read. Strategies are those that are built in, what is done without
+    one, and those that you give.
+    """
+    settings = memory.local("eval strategies")
+    measuring, talks = _late("strategies"), _late("strategies_talks")
+    terms = measuring.Terms(prices.find(model, settings.prices), head, ttl)
+    chosen = dict(measuring.STRATEGIES)
+    for text in strategy or ():
+        name, given = _late("strategies_report").given(text, list(chosen))
+        chosen[name] = given
+    found = [talk for folder in folders or () for talk in talks.found(folder, limit)]
+    found += list(talks.made_up(seed, talks=made_up))
+    if not folders and not made_up:
+        with memory.embedded(settings) as opened:
+            found = list(talks.own(opened.engine.store, opened.scope, limit or talks.SESSIONS))
+    results: list[Any] = []
+    with show.progress("conversations", len(found)) as advance:
+        for part in measuring.run(found, chosen, terms):
+            results += part
+            advance(1)
+    told = {
+        "prices": model,
+        "before every view": f"{head:,} tokens",
+        "cache": f"cold after {ttl:,} s" if ttl else "never cold",
+    }
+    report = _late("strategies_report").made(results, chosen, told)
+    _write(
+        "strategies", report, report.markdown(), lambda: _late("strategies_page").page(report), (json_file, report_dir)
+    )
+
+
 def _published(folder: Path, plan: Any, settings: Settings, cache: Path | None, jobs: int) -> Any:
     measuring = _late("recall")
     total = sum(1 for _ in measuring.found(folder, plan))  # reads every file before the long work begins
@@ -147,11 +225,16 @@ def _about(report: Any, settings: Settings, **more: object) -> Any:
 def _tell(report: Any, differences: list[Any], json_file: Path | None, report_dir: Path | None) -> None:
     compared = _late("compare").markdown(differences)
     markdown = "\n".join(filter(None, (report.markdown(), compared)))
+    _write("recall", report, markdown, lambda: _late("page").page(report, differences), (json_file, report_dir))
+
+
+def _write(name: str, report: Any, markdown: str, page: Callable[[], str], to: tuple[Path | None, Path | None]) -> None:
+    json_file, report_dir = to
     if report_dir is not None:
         report_dir.mkdir(parents=True, exist_ok=True)
-        (report_dir / "recall.md").write_text(markdown, "utf-8")
-        (report_dir / "recall.html").write_text(_late("page").page(report, differences), "utf-8")
-        show.note(f"wrote {report_dir / 'recall.html'} and {report_dir / 'recall.md'}")
+        (report_dir / f"{name}.md").write_text(markdown, "utf-8")
+        (report_dir / f"{name}.html").write_text(page(), "utf-8")
+        show.note(f"wrote {report_dir / f'{name}.html'} and {report_dir / f'{name}.md'}")
     if json_file is not None and str(json_file) != "-":
         json_file.write_text(report.json(), "utf-8")
         show.note(f"wrote {json_file}")

@@ -7,7 +7,7 @@ too narrow. (Field and Welsh, Journal of the Royal Statistical Society B 69(3), 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,15 +39,23 @@ def interval(values: Sequence[float], clusters: Sequence[Hashable]) -> Interval:
         return Interval(0.0, None, None, 0, 0)
     numbers = {cluster: n for n, cluster in enumerate(dict.fromkeys(clusters))}
     of = np.array([numbers[cluster] for cluster in clusters])
-    sums = np.bincount(of, weights=np.array(values, dtype=float))
-    counts = np.bincount(of)
-    found = float(sums.sum() / counts.sum())
-    if len(numbers) == 1:
-        return Interval(found, None, None, len(values), 1)
+    found = ratio(np.bincount(of, weights=np.array(values, dtype=float)).tolist(), np.bincount(of).tolist())
+    return replace(found, n=len(values))
+
+
+def ratio(sums: Sequence[float], counts: Sequence[float]) -> Interval:
+    """All sums over all counts, one of each for a cluster, with its percentile interval over resampled clusters."""
+    above, below = np.array(sums, dtype=float), np.array(counts, dtype=float)
+    if not below.sum():
+        return Interval(0.0, None, None, 0, 0)
+    found = float(above.sum() / below.sum())
+    if len(above) == 1:
+        return Interval(found, None, None, 1, 1)
     draw = np.random.default_rng(SEED)
     means: list[np.ndarray] = []
     for _ in range(RESAMPLES // _AT_ONCE):
-        picked = draw.integers(0, len(numbers), size=(_AT_ONCE, len(numbers)))
-        means.append(sums[picked].sum(axis=1) / counts[picked].sum(axis=1))
+        picked = draw.integers(0, len(above), size=(_AT_ONCE, len(above)))
+        drawn = below[picked].sum(axis=1)
+        means.append(above[picked].sum(axis=1)[drawn > 0] / drawn[drawn > 0])
     low, high = np.percentile(np.concatenate(means), (2.5, 97.5))
-    return Interval(found, float(low), float(high), len(values), len(numbers))
+    return Interval(found, float(low), float(high), len(above), len(above))

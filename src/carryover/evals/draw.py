@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import count
-from math import isfinite
+from math import ceil, floor, isfinite, log10
 
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 44, 24, 12, 40
@@ -60,6 +60,54 @@ def curves(title: str, axis: str, lines: Mapping[str, Sequence[tuple[float, floa
             dot = f'cx="{x:.1f}" cy="{y:.1f}" r="3.5" class="series-{number % COLOURS}"'
             parts.append(f"<circle {dot}><title>{told}</title></circle>")
     return _figure(title, list(lines), parts, HEIGHT)
+
+
+def traces(title: str, axis: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """For each series an amount over a number; amounts grow tenfold from one line of the grid to the next."""
+    points = [point for line in lines.values() for point in line if point[1] > 0]
+    far = max((x for x, _ in points), default=1.0)
+    left = 68  # amounts are long where the text of a small screen is large
+    low = floor(log10(min((y for _, y in points), default=1.0)))
+    high = max(low + 1, ceil(log10(max((y for _, y in points), default=10.0))))
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        share = (log10(max(y, 10.0**low)) - low) / (high - low)
+        return left + (WIDTH - left - RIGHT) * x / far, TOP + (HEIGHT - TOP - BOTTOM) * (1 - share)
+
+    parts: list[str] = []
+    for power in range(low, high + 1):
+        y = at(0, 10.0**power)[1]
+        parts += [_line(left, y, WIDTH - RIGHT, y, "grid"), _text(left - 6, y + 4, _short(10.0**power), "end")]
+    for tick in range(5):
+        x = far * tick / 4
+        parts.append(_text(at(x, 1)[0], HEIGHT - BOTTOM + 18, f"{x:.0f}", "middle"))
+    parts.append(_text((left + WIDTH - RIGHT) / 2, HEIGHT - 4, axis, "middle"))
+    for number, (name, line) in enumerate(lines.items()):
+        drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in line))
+        told = f"<title>{escape(name)}</title>"
+        parts.append(f'<polyline points="{drawn}" class="curve series-{number % COLOURS}">{told}</polyline>')
+    return _figure(title, list(lines), parts, HEIGHT, legible=True)
+
+
+def amounts(title: str, values: Mapping[str, float], unit: str = "") -> str:
+    """For each series a bar as long as its amount, one below the other."""
+    row, left = 30, 10
+    most = max(values.values(), default=0.0) or 1.0
+    scale = WIDTH - left - 90
+    parts: list[str] = []
+    for number, (name, value) in enumerate(values.items()):
+        y = row * number
+        told = escape(f"{name}: {value:,.0f}{unit}")
+        parts.append(
+            f'<rect x="{left}" y="{y + 4}" width="{scale * value / most:.1f}" height="{row - 8}" '
+            f'class="series-{number % COLOURS}"><title>{told}</title></rect>'
+        )
+        parts.append(_text(left + scale * value / most + 6, y + row / 2 + 5, f"{value:,.0f}{unit}"))
+    return _figure(title, list(values), parts, row * len(values) + 4, legible=True)
+
+
+def _short(value: float) -> str:
+    return f"{value / 1000:,.0f}k" if value >= 1000 else f"{value:g}"
 
 
 def histogram(title: str, axis: str, values: Sequence[float]) -> str:

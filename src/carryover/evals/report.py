@@ -187,16 +187,20 @@ def supported(kept: Sequence[Kept]) -> str:
     return f"{strange} unsupported details in {statements:,} statements and {contexts:,} contexts."
 
 
-def about(report: Report, **facts: object) -> Report:
+def about(report: Report, **told: object) -> Report:
     """The report that says of itself what ran, when and on what."""
-    versions = {
+    return replace(report, about={**report.about, **{name: str(fact) for name, fact in told.items()}, **facts()})
+
+
+def facts() -> dict[str, str]:
+    """What runs, when and on what."""
+    return {
         "carryover": metadata.version("carryover-memory"),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "day": f"{datetime.now(UTC):%Y-%m-%d}",
         "bootstrap": f"{RESAMPLES:,} resamples by conversation, seed {SEED}",
     }
-    return replace(report, about={**report.about, **{name: str(fact) for name, fact in facts.items()}, **versions})
 
 
 def read(path: Path) -> Report:

@@ -36,6 +36,8 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own name for it
 _QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SLOW = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+_TOKENS = (200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 200_000, 400_000, 1_000_000)
+_SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,53 @@ METRICS = (
         "carryover_transactions_open",
         "Database transactions under way; each holds a connection.",
         ("mode",),
+    ),
+    # Those of views have the names that are common for them.
+    Metric(
+        "counter",
+        "memory_trigger",
+        "memory_trigger_total",
+        "Cuts and clearings of views, by what set them off.",
+        ("strategy", "trigger"),
+    ),
+    Metric(
+        "histogram",
+        "memory_tokens_before_after",
+        "memory_tokens_before_after",
+        "Tokens of a view before and after a cut or clearing.",
+        ("strategy", "trigger", "side"),
+        _TOKENS,
+    ),
+    Metric(
+        "counter",
+        "memory_compaction_items",
+        "memory_compaction_items_total",
+        "Tool outputs and inputs that a placeholder replaced.",
+        ("kind",),
+    ),
+    Metric(
+        "counter",
+        "memory_summary_injection",
+        "memory_summary_injection_total",
+        "Views that were to tell what other sessions settled: used, stale, too_long, none, wrong_scope.",
+        ("result",),
+    ),
+    Metric("counter", "memory_summaries", "memory_summaries_total", "Summaries of turns: ready, failed.", ("outcome",)),
+    Metric(
+        "histogram",
+        "memory_prefix_stability",
+        "memory_prefix_stability",
+        "Share of a view before the newest user's turn with which the view begins.",
+        ("strategy",),
+        _SHARES,
+    ),
+    Metric(
+        "histogram",
+        "memory_predicted_cost_tokens",
+        "memory_predicted_cost_tokens",
+        "What a view costs in tokens of full price: 0.1 of those with which the view before began, 1.25 of all others.",
+        ("strategy",),
+        _TOKENS,
     ),
 )
 # What is looked up when a scrape comes, rather than counted: name, what it is, its label.
