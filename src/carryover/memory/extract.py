@@ -6,10 +6,11 @@ date; one further call asks for details that nothing carries. What is dropped is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from carryover.core.errors import ProviderError
+from carryover.core.portions import portions
 from carryover.core.ports import LLM
 from carryover.core.session import Turn
 from carryover.core.snapshot import Closed, Extraction, Finding, Found
@@ -67,7 +68,7 @@ class ModelExtractor:
         Raises ProviderError where the model has no price or too small a window.
         """
         room = self._room()
-        chunks = list(_chunks(turns, room.turns))
+        chunks = list(portions(turns, prompts.speech, prompts.piece, room.turns))
         known = room.notes if len(chunks) > 1 else sum(map(count_tokens, _notes(live, (), room.notes)))
         sizes = [_size(chunk) for chunk in chunks]
         if sizes:
@@ -84,7 +85,7 @@ class ModelExtractor:
     def extract(self, turns: Sequence[Turn], live: Sequence[Finding]) -> tuple[Extraction, Usage]:
         """Raises ProviderError or ProviderUnavailable with the usage of all calls made until then."""
         room, taken = self._room(), _Taken(usage=Usage(model=self.name))
-        for chunk in _chunks(turns, room.turns):
+        for chunk in portions(turns, prompts.speech, prompts.piece, room.turns):
             self._read_chunk(chunk, turns, live, room, taken)
         if turns:
             self._cover(turns, live, room, taken)
@@ -111,7 +112,8 @@ class ModelExtractor:
         open_atoms = ground.uncovered(turns, [*taken.found, *live])
         if sum(map(len, open_atoms.values())) <= COVERAGE_FLOOR:
             return
-        budget = min(room.turns, max(sum(_size(chunk) for chunk in _chunks(turns, room.turns)), LEAST_ROOM))
+        told = portions(turns, prompts.speech, prompts.piece, room.turns)
+        budget = min(room.turns, max(sum(map(_size, told)), LEAST_ROOM))
         missing: dict[int, list[str]] = {}
         pieces: list[tuple[int, str]] = []
         # The turns with most to tell first, as many as fit; they are shown in their order.
@@ -162,34 +164,6 @@ class ModelExtractor:
                 f"{self.name} holds only {self._llm.window} tokens; choose a model with a larger window"
             )
         return _Room(answer, notes, min(left, CHUNK_TOKENS))
-
-
-def _chunks(turns: Sequence[Turn], most: int) -> Iterator[list[str]]:
-    """The turns as they are shown, in runs of at most `most` tokens; a longer turn is split."""
-    chunk: list[str] = []
-    left = most
-    for turn in turns:
-        for part in _split(turn, prompts.speech(turn), most):
-            cost = count_tokens(part)
-            if cost > left and chunk:
-                yield chunk
-                chunk, left = [], most
-            chunk.append(part)
-            left -= cost
-    if chunk:
-        yield chunk
-
-
-def _split(turn: Turn, text: str, most: int) -> Iterator[str]:
-    """The turn between its marks, in as many parts as it takes; cut at a space where there is one."""
-    shown = prompts.piece(turn, text)
-    if count_tokens(shown) <= most or len(text) < 2:
-        yield shown
-        return
-    middle = len(text) // 2
-    space = text.rfind(" ", middle // 2, middle) + 1
-    yield from _split(turn, text[: space or middle], most)
-    yield from _split(turn, text[space or middle :], most)
 
 
 def _size(chunk: Sequence[str]) -> int:

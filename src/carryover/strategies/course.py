@@ -88,7 +88,10 @@ class Course:
         return head + outline.before[-1] - outline.before[cut] - saved
 
     def savings(self, n: int) -> int:
-        """Tokens that a placeholder in the place of `live[n]` saves; 0 where it may not stand."""
+        """Tokens that a placeholder in the place of `live[n]` saves; 0 where none may stand."""
+        return self._saved[n + 1] - self._saved[n]
+
+    def _savings(self, n: int) -> int:
         sketch, strategy = self.outline.live[n], self.strategy
         if sketch.kind == "tool_result" and n in self.outline.asked:
             what: Literal["input", "output"] = "output"
@@ -121,7 +124,7 @@ class Course:
 
     def _weigh(self, n: int) -> None:
         # Called once for each live turn, in order; a result that comes late is weighed where it stands.
-        savings = self.savings(n) if self.strategy.mode == "compact" else 0
+        savings = self._savings(n) if self.strategy.mode == "compact" else 0
         self._saved.append(self._saved[-1] + savings)
         counts = savings > 0 and self.outline.live[n].kind == "tool_result"
         self._results.append(self._results[-1] + counts)

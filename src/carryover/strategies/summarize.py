@@ -7,13 +7,14 @@ place: a view shows turns, or leaves them out, but no raw text is passed off as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
 from carryover.core import telemetry
 from carryover.core.errors import ProviderError, ProviderUnavailable
 from carryover.core.job import Job, subject_of
+from carryover.core.portions import portions
 from carryover.core.ports import LLM, Extractor
 from carryover.core.session import Turn
 from carryover.core.strategy import Strategy, Summary
@@ -142,7 +143,7 @@ def _estimate(makers: Makers, work: Work) -> Usage:
         return Usage()
     room = _room(llm, work.limit)
     total = Usage(llm.name)
-    for chunk in _chunks(work.turns, room):
+    for chunk in portions(work.turns, prompts.shown, prompts.piece, room):
         tokens_in = sum(map(count_tokens, chunk)) + _fixed() + _so_far(work.limit)
         one = llm.price(Usage(llm.name, 1, tokens_in, _answer(llm, work.limit), cache_write=tokens_in))
         for _ in range(llm.calls_per_complete):
@@ -191,7 +192,7 @@ def _by_model(llm: LLM, work: Work) -> tuple[str, Usage]:
     """
     text, usage = work.base.text if work.base else "", Usage(llm.name)
     words = work.limit * 3 // 5
-    for chunk in _chunks(work.turns, _room(llm, work.limit)):
+    for chunk in portions(work.turns, prompts.shown, prompts.piece, _room(llm, work.limit)):
         prompt = prompts.asked(text, chunk, words)
         try:
             reply = llm.complete(
@@ -229,34 +230,6 @@ def _save(tx: Tx, job: Job, work: Work, made: Summary | None) -> None:
     events.add(tx, [(KIND, head.agent, head.session, head.user, detail)])
     if detail["outcome"] != "skipped":
         telemetry.count("memory_summaries", outcome=detail["outcome"])
-
-
-def _chunks(turns: Sequence[Turn], most: int) -> Iterator[list[str]]:
-    """The turns as they are shown, in runs of at most `most` tokens; a longer turn is split."""
-    chunk: list[str] = []
-    left = most
-    for turn in turns:
-        for part in _split(turn, prompts.shown(turn), most):
-            cost = count_tokens(part)
-            if cost > left and chunk:
-                yield chunk
-                chunk, left = [], most
-            chunk.append(part)
-            left -= cost
-    if chunk:
-        yield chunk
-
-
-def _split(turn: Turn, text: str, most: int) -> Iterator[str]:
-    """The turn between its marks, in as many parts as it takes; cut at a space where there is one."""
-    piece = prompts.piece(turn, text)
-    if count_tokens(piece) <= most or len(text) < 2:
-        yield piece
-        return
-    middle = len(text) // 2
-    at = text.rfind(" ", middle // 2, middle) + 1 or middle
-    yield from _split(turn, text[:at], most)
-    yield from _split(turn, text[at:], most)
 
 
 def _answer(llm: LLM, limit: int) -> int:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from carryover.core.session import Draft, Role
 from carryover.strategies.formats import pieces as reading
 from carryover.strategies.formats.pairs import arranged, led_on
+from carryover.strategies.formats.parts import drafts_of_parts, joined_parts
 from carryover.strategies.formats.pieces import (
     Native,
     Part,
@@ -21,11 +22,9 @@ from carryover.strategies.formats.pieces import (
     arguments_text,
     data_of,
     is_remote,
-    label,
     legal,
     listed,
     members,
-    part_follows,
     parts_of,
     said_in_json,
     says,
@@ -41,34 +40,15 @@ _LONGEST_NAME = 64
 
 def drafts(messages: Sequence[Mapping[str, Any]]) -> list[Draft]:
     """A draft for each message; an assistant's has one more for each call that it makes besides what it says."""
-    return [draft for message in messages for draft in _drafts(dict(message))]
-
-
-def _drafts(message: Native) -> list[Draft]:
-    cut = _cut(message)
-    made: list[Draft] = []
-    for n, native in enumerate(cut):
-        piece = _piece(native)
-        metadata: dict[str, Any] = {"format": FORMAT} | ({"part": [n, len(cut)]} if len(cut) > 1 else {})
-        made.append(Draft(piece.role, [native], piece.kind, label(piece.name), label(piece.call_id), metadata=metadata))
-    return made
+    return [draft for message in messages for draft in drafts_of_parts(FORMAT, _cut(dict(message)), _piece)]
 
 
 def joined(contents: Sequence[tuple[Native, Mapping[str, Any]]]) -> list[Native]:
     """The messages that drafts with these contents and metadata were made of."""
-    made: list[Native] = []
-    last: Any = None
-    for message, metadata in contents:
-        part = metadata.get("part")
-        if part_follows(last, part):
-            made[-1] = _with_calls(made[-1], message)
-        else:
-            made.append(message)
-        last = part
-    return made
+    return joined_parts(contents, _with_calls)
 
 
-def _with_calls(message: Native, more: Mapping[str, Any]) -> Native:
+def _with_calls(message: Native, more: Native) -> Native:
     return message | {"tool_calls": [*listed(message.get("tool_calls")), *listed(more.get("tool_calls"))]}
 
 

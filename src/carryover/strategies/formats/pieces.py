@@ -258,11 +258,3 @@ def legal(text: str, *, longest: int) -> str:
         return text
     mark = digest(text)[-8:]
     return f"{re.sub(r'[^A-Za-z0-9_-]', '_', text)[: longest - len(mark) - 1]}_{mark}"
-
-
-def part_follows(last: Any, part: Any) -> bool:
-    """Whether a turn marked `part` goes on with the message that the turn marked `last` is of."""
-    before, after = listed(last), listed(part)
-    if len(before) != 2 or len(after) != 2 or not all(isinstance(n, int) for n in (*before, *after)):
-        return False
-    return before[1] == after[1] and before[0] + 1 == after[0]
