@@ -182,7 +182,8 @@ def test_redis_holds_no_word_of_the_conversations(tmp_path: Path, database_url: 
         assert redis_server.cli("SAVE") == "OK"
     dump = (redis_server.folder / "dump.rdb").read_bytes()
     assert b"carryover:" in dump
-    for word in (b"Brandybuck", b"PostgreSQL", b"ledger", b"default", b"next", b"s1"):
+    # No shorter words: two bytes stand somewhere in as much ciphertext by chance.
+    for word in (b"Brandybuck", b"PostgreSQL", b"ledger", b"default", b"next"):
         assert word not in dump, word
 
 
