@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import exc
+from sqlalchemy import event, exc
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from carryover.core import telemetry
 from carryover.core.clock import OffsetClock
@@ -127,6 +128,8 @@ class Store:
             if self._watcher is not None:
                 self._watcher.close()
                 self._watcher = None
+        # What another thread still uses is closed when it gives it back: the pool that it goes to is nobody's by then.
+        event.listen(self.engine.pool, "checkin", _close_late)
         self.engine.dispose()
 
     def reopen(self, engine: sa.Engine) -> None:
@@ -306,3 +309,7 @@ def _dialect(url: str) -> Dialect:
             f"database_url names {name}, whose driver is not installed; run `pip install 'carryover-memory[postgres]'`",
             field="database_url",
         ) from cause
+
+
+def _close_late(_connection: object, entry: ConnectionPoolEntry) -> None:
+    entry.close()
