@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -66,8 +65,6 @@ async def kept(kind: str, place: str) -> AsyncIterator[Any]:
         yield EncryptedSession("s", under, "a key that is long enough to be one", ttl=3600)
         under.close()
         return
-    if importlib.util.find_spec("greenlet") is None:
-        pytest.skip("greenlet is not installed, without which SQLAlchemy has no async engine")
     from agents.extensions.memory import SQLAlchemySession
 
     url = f"sqlite+aiosqlite:///{place}" if kind == "aiosqlite" else place
@@ -81,8 +78,6 @@ def inner(request: pytest.FixtureRequest, file: Path) -> tuple[str, str]:
     """A kind of session, and where it keeps its items."""
     if request.param != "postgresql":
         return request.param, str(file)
-    if importlib.util.find_spec("greenlet") is None:
-        pytest.skip("greenlet is not installed, without which SQLAlchemy has no async engine")
     return request.param, request.getfixturevalue("postgres_url").replace("postgresql://", "postgresql+psycopg://")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from carryover.core.errors import NotFound
-from carryover.core.session import Append, Appended, Draft, Kind, Turn, to_json
+from carryover.core.session import Append, Appended, Draft, Turn, to_json
 from carryover.core.strategy import Sketch, Strategy
 from carryover.core.text import content_tokens, digest
 from carryover.memories import Memory
@@ -60,13 +60,10 @@ def viewed(
 def _fates(messages: Sequence[Sequence[Draft]], strategy: Strategy) -> Iterator[Fate]:
     sketches: list[Sketch] = []
     for drafts in messages:
-        for n, draft in enumerate(drafts):
-            # What a message says before its calls goes where they go: half a message is no message.
-            led = draft.role == "assistant" and any(later.kind == "tool_call" for later in drafts[n + 1 :])
-            kind: Kind = "reasoning" if led and draft.kind == "message" else draft.kind
+        for draft in drafts:
             tokens = content_tokens(json.loads(to_json(draft.content)))
             at = draft.created_at or 0
-            sketches.append(Sketch(len(sketches) + 1, draft.role, kind, tokens, at, draft.name, draft.call_id))
+            sketches.append(Sketch(len(sketches) + 1, draft.role, draft.kind, tokens, at, draft.name, draft.call_id))
     made = plan(sketches, strategy)
     shown: dict[int, Fate] = {
         seq: made.placeholders[seq] if action == "replace" else True for seq, action in made.shown()
