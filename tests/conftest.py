@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,8 +15,10 @@ import sqlalchemy as sa
 from hypothesis import settings
 
 from carryover.core.scope import Scope
+from carryover.store.keyring import Keyring, default_url
 from carryover.store.store import Store
 from carryover.store.tables import metadata
+from carryover.store.vault import Vault
 from clocks import FrozenClock
 from databases import Databases
 from servers import etcd, patroni
@@ -41,6 +44,8 @@ def postgres() -> Iterator[Server]:
         template = server.create("template")
         server.sql("CREATE EXTENSION vector", database="template")
         Store.open(template).close()
+        with closing(Keyring(template)) as keyring:
+            keyring.keys([])
         yield server
 
 
@@ -99,6 +104,13 @@ def store(database_url: str, clock: FrozenClock) -> Iterator[Store]:
     """An empty store; a statement that names no tenant fails the test, except where a worker claims a job."""
     with Store.open(database_url, clock=clock) as opened:
         sa.event.listen(opened.engine, "before_cursor_execute", require_tenant)
+        yield opened
+
+
+@pytest.fixture
+def vault(database_url: str) -> Iterator[Vault]:
+    """The vault of the database, as an installation has it that sets nothing."""
+    with closing(Vault(Keyring(default_url(database_url)))) as opened:
         yield opened
 
 

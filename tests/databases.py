@@ -20,11 +20,12 @@ SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespac
        (SELECT string_agg(schema::text, ';') FROM (SELECT * FROM alembic_version) AS schema)
 """
 _TABLES = """
-SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+ WHERE nspname IN ('public', 'carryover_keys') AND relkind IN ('r', 'p')
    AND NOT relispartition AND relname <> 'alembic_version'
 """
 
-_BUT = {"counters": " WHERE tenant <> '*'"}
+_BUT = {"public.counters": " WHERE tenant <> '*'"}
 
 
 @dataclass

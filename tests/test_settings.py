@@ -16,6 +16,8 @@ from carryover.core.errors import Invalid
 from carryover.core.usage import Cap
 from carryover.settings import PREFIX, Caps, Loaded, Settings, load
 
+KEY_TEXT = base64.b64encode(bytes(range(32))).decode()
+
 
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -177,6 +179,28 @@ def test_a_cache_key_that_cannot_be_is_refused_without_saying_it(key: str) -> No
     with pytest.raises(Invalid, match="openssl rand -base64 32") as refused:
         load({"CARRYOVER_CACHE_KEY": key})
     assert not key or key not in f"{refused.value}{refused.value.__cause__}"
+
+
+@pytest.mark.parametrize("key", ["", ",", "short", KEY_TEXT + ",", f"{KEY_TEXT},short", KEY_TEXT + "\n" + KEY_TEXT])
+def test_a_master_key_that_cannot_be_is_refused_without_saying_it(nowhere: Path, key: str) -> None:
+    with pytest.raises(Invalid, match="setting master_key: it is not 32 bytes in base64") as refused:
+        loaded(nowhere, {"CARRYOVER_MASTER_KEY": key})
+    assert KEY_TEXT[:8] not in refused.value.message
+
+
+def test_master_keys_are_their_bytes_the_current_one_first(nowhere: Path) -> None:
+    other = base64.b64encode(b"x" * 32).decode()
+    found = loaded(nowhere, {"CARRYOVER_MASTER_KEY": f"{other}, {KEY_TEXT}"}).settings
+    assert found.master_keys == [b"x" * 32, base64.b64decode(KEY_TEXT)]
+    assert loaded(nowhere).settings.master_keys == []
+    assert other not in repr(found)
+
+
+@pytest.mark.parametrize("pair", [("master_key", "kms"), ("master_key", "master_key_file"), ("master_key_file", "kms")])
+def test_master_keys_come_from_one_place(nowhere: Path, pair: tuple[str, str]) -> None:
+    values = {"master_key": KEY_TEXT, "master_key_file": "/srv/keys", "kms": "a:b"}
+    with pytest.raises(Invalid, match=f"setting {pair[1]}: {pair[0]} is set too.*unset one"):
+        loaded(nowhere, **{name: values[name] for name in pair})
 
 
 def test_a_cache_key_is_its_bytes() -> None:

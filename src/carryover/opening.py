@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from carryover.core.errors import Invalid
 from carryover.core.ports import Clock
 from carryover.core.scope import EVERY_TENANT
 from carryover.log.append import Limits
 from carryover.settings import Settings
+from carryover.store import keyring
+from carryover.store.keyring import Keyring
+from carryover.store.master import Given, GivenFile
 from carryover.store.news import LocalNews, News, SharedNews
 from carryover.store.redis import Redis
 from carryover.store.redis_channel import RedisChannel
 from carryover.store.seal import Seal
 from carryover.store.secrets import secret
 from carryover.store.store import Store
+from carryover.store.vault import Vault
 
 
 def open_store(settings: Settings, *, clock: Clock | None = None) -> Store:
@@ -46,6 +52,34 @@ def open_news(store: Store, redis: Redis | None) -> News:
     """How this process hears of the commits of others: by way of Redis, else of the database, else not at all."""
     channel = store.dialect.channel(store.url) if redis is None else RedisChannel(redis)
     return LocalNews() if channel is None else SharedNews(channel)
+
+
+def open_vault(settings: Settings, store: Store) -> Vault:
+    """The vault of what the store keeps sealed, at rest. Raises Invalid for settings that cannot be."""
+    return Vault(keyring_of(settings, store.url))
+
+
+def keyring_of(settings: Settings, url: str) -> Keyring:
+    """The keyring that belongs to the database at `url`, at rest. Raises Invalid where it is the same file."""
+    given = None
+    if settings.master_key_file is not None:
+        given = GivenFile(settings.master_key_file.expanduser())
+    elif settings.master_key is not None:
+        given = Given(settings.master_keys)
+    keys = settings.keyring_url or keyring.default_url(url)
+    if keyring.is_same_file(keys, url):
+        # Who writes to a file would wait for itself.
+        raise Invalid("keyring_url is the database itself; name another file, or unset it", field="keyring_url")
+    return Keyring(keys, given, settings.kms)
+
+
+def copy_keys(settings: Settings, source: str, target: str) -> int:
+    """What is sealed in one database can be opened in the other as well, once it is there; how many keys were copied.
+
+    None where both have one keyring. Raises Conflict when the target's keyring has other keys of the same users.
+    """
+    with closing(keyring_of(settings, source)) as ours, closing(keyring_of(settings, target)) as theirs:
+        return 0 if ours.url == theirs.url or ours.look() is None else ours.copy_to(theirs)
 
 
 def limits_of(settings: Settings) -> Limits:

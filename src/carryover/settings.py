@@ -12,7 +12,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from carryover.core.clock import DAY_MS
@@ -69,6 +78,25 @@ class Coding(BaseModel):
         return self
 
 
+class Personas(BaseModel):
+    """What is noticed of users, and how long what was worked out of it is kept."""
+
+    model_config = ConfigDict(extra="forbid")
+    enabled: bool = Field(True, description="whether preferences are noticed when sessions end")
+    strategy: Literal["facets", "user-kmeans"] = Field(
+        "facets",
+        description="`user-kmeans` is the plain baseline: one vector a user, the three nearest of 128 centroids",
+    )
+    floor: int = Field(5, ge=2, description="distinct users who must share a word before others may be told it")
+    code_ttl_s: int = Field(
+        30 * 86_400, gt=0, description="how long what was worked out of a user's preferences is kept"
+    )
+    facets: dict[str, dict[str, list[str]]] = Field(
+        default_factory=dict,
+        description="facets of a tenant's own, by tenant and name, each with some of its values",
+    )
+
+
 class Settings(BaseSettings):
     """How carryover runs; the defaults need no key, no server and no network."""
 
@@ -104,6 +132,7 @@ class Settings(BaseSettings):
     prices: Path | None = Field(None, description="a TOML file with prices of models that carryover does not know")
     caps: Caps = Field(default_factory=lambda: Caps.model_validate({}), description="daily caps of each tenant")
     coding: Coding = Field(default_factory=lambda: Coding.model_validate({}), description="logs of coding agents")
+    persona: Personas = Field(default_factory=lambda: Personas.model_validate({}), description="preferences of users")
     ttl_s: dict[str, int] = Field(default_factory=dict, description="time to live of new sessions, by agent")
     events_days: int | None = Field(
         None, gt=0, description="how long events of the activity stream are kept at least; unset is for ever"
@@ -126,6 +155,20 @@ class Settings(BaseSettings):
     )
     cache_key: SecretStr | None = Field(
         None, description="32 bytes in base64 that encrypt what Redis holds; default: a key kept in the database"
+    )
+    keyring_url: str | None = Field(
+        None,
+        description="the database of the users' data keys; default: `keys.db` beside a SQLite database, a schema of "
+        "its own in PostgreSQL",
+    )
+    master_key: SecretStr | None = Field(
+        None,
+        description="32 bytes in base64 that wrap the data keys; of several, with commas between, the first wraps and "
+        "the others only unwrap",
+    )
+    master_key_file: Path | None = Field(None, description="a file with such keys, one a line, instead")
+    kms: str | None = Field(
+        None, description="`package.module:factory` of a key management service that wraps the master key, instead"
     )
     cache_ttl_s: int = Field(3600, gt=0, description="how long a cached answer is kept")
     rate_limit: str | None = Field(
@@ -168,6 +211,21 @@ class Settings(BaseSettings):
             raise ValueError("it is not 32 bytes in base64; make one with `openssl rand -base64 32`")
         return given
 
+    @field_validator("master_key")
+    @classmethod
+    def _are_keys(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and any(len(key) != _KEY_BYTES for key in _keys(given)):
+            raise ValueError("it is not 32 bytes in base64, or several such; make one with `openssl rand -base64 32`")
+        return given
+
+    @field_validator("master_key_file", "kms")
+    @classmethod
+    def _from_one_place(cls, given: Any, info: ValidationInfo) -> Any:
+        other = next((name for name in ("master_key", "master_key_file") if info.data.get(name) is not None), None)
+        if given is not None and other is not None:
+            raise ValueError(f"{other} is set too, and master keys come from one place; unset one of them")
+        return given
+
     @field_validator("rate_limit")
     @classmethod
     def _is_rate(cls, given: str | None) -> str | None:
@@ -186,6 +244,11 @@ class Settings(BaseSettings):
     def shared_key(self) -> bytes | None:
         """The bytes of `cache_key`."""
         return None if self.cache_key is None else _decoded(self.cache_key)
+
+    @property
+    def master_keys(self) -> list[bytes]:
+        """The bytes of each `master_key`."""
+        return [] if self.master_key is None else _keys(self.master_key)
 
     @property
     def store_url(self) -> str:
@@ -262,6 +325,10 @@ def _decoded(key: SecretStr) -> bytes:
         return base64.b64decode(key.get_secret_value(), validate=True)
     except ValueError:
         return b""
+
+
+def _keys(keys: SecretStr) -> list[bytes]:
+    return [_decoded(SecretStr(key.strip())) for key in keys.get_secret_value().split(",")]
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from carryover.core.digest import DIGEST_VERSION, Digest
 from carryover.core.errors import NotFound
 from carryover.core.job import Job
 from carryover.core.pattern import Evidence, Pattern
+from carryover.core.persona import EXPLICIT, Preference, Quote
 from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.core.session import Draft, Source
 from carryover.core.snapshot import Finding, Snapshot
@@ -34,8 +36,11 @@ from carryover.store import (
     events,
     keys,
     marks,
+    noticed,
     origins,
     patterns,
+    personas_shown,
+    preferences,
     queue,
     sessions,
     snapshots,
@@ -50,10 +55,13 @@ from carryover.store import (
 )
 from carryover.store.chunks import Watermark
 from carryover.store.cursors import Cursor, Stamp
+from carryover.store.keyring import Keyring, default_url
+from carryover.store.personas_shown import Shown
 from carryover.store.snapshots import Link
 from carryover.store.store import Store
 from carryover.store.strategy_tables import agent_run_events
 from carryover.store.tables import metadata
+from carryover.store.vault import Vault
 from logbook import Book
 
 ACME = Scope("acme")
@@ -109,6 +117,7 @@ def fill(book: Book, session: str, closes: str | None = None) -> None:
         usages.record(tx, Job("acme", "consolidate", f"default/{session}", 0, 1), Usage("fake", 1, 5, money=Decimal(1)))
     lifecycle.set_ttl(book.store, book.scope, "default", session, 1000)
     fill_strategies(book, session)
+    fill_personas(book, session)
     fill_coding(book, session)
 
 
@@ -123,6 +132,16 @@ def fill_strategies(book: Book, session: str) -> None:
         views.tell(tx, "default", session, session, moves=1, cut=1, cleared=1)
         here = {"tenant": tx.tenant, "agent": "default", "session": session}
         tx.conn.execute(agent_run_events.insert().values(here | event))
+
+
+def fill_personas(book: Book, session: str) -> None:
+    """What was noticed in the session, and the persona that it was opened with."""
+    quote = Quote("default", session, 1, f"words of {session}")
+    said = Preference(f"pr-{session}", "ana", "tone", "casual", "like", True, False, EXPLICIT, quote, 1)
+    with closing(Vault(Keyring(default_url(book.store.url)))) as vault, book.store.write(book.scope) as tx:
+        preferences.add(tx, vault, [said])
+        noticed.put(tx, "default", session, 2)
+        personas_shown.put(tx, vault, "default", session, Shown("ana", session, 1, 0, 0))
 
 
 def fill_coding(book: Book, session: str, *others: str, agent: str = "default") -> str:
@@ -165,6 +184,7 @@ def test_the_test_fills_every_table_that_erasure_must_empty(book: Book) -> None:
     fill(book, "earlier")
     fill(book, "doomed", closes="earlier")
     held_elsewhere = {"counters", "extractors", "keys", "removals", "secrets", "spaces", "vectors"}
+    held_elsewhere |= {"profiles", "persona_codes", "codebooks"}  # of users, and of all of them
     held_elsewhere |= {"effects", "exposures", "formats", "patterns"}  # of no session, or in words of no session
     assert set(rows_naming(book.store, "doomed")) == {table.name for table in metadata.sorted_tables} - held_elsewhere
 
@@ -180,9 +200,12 @@ def test_nothing_of_the_session_is_left_but_what_says_so(book: Book) -> None:
         "events": 2, "tiers": 1, "verdicts": 1, "bodies": 2, "turns": 2, "sessions": 1, "jobs": 3, "usages": 1,
         "marks": 1, "spends": 1, "digests": 1, "evidence": 1, "origins": 1, "pieces": 1, "segments": 1, "cursors": 1,
         "strategies": 1, "summaries": 2, "views": 1, "agent_run_events": 1,
+        "preferences": 1, "noticed": 1, "personas_shown": 1,
     }  # fmt: skip
     after = everything(book.store)
-    for name in set(before) - {"events", "usages", "counters", "jobs", "removals", "watermarks", "cursors", "patterns"}:
+    # What other sessions of the user were opened with told of this one too.
+    changed = {"events", "usages", "counters", "jobs", "removals", "watermarks", "cursors", "patterns", "profiles"}
+    for name in set(before) - changed - {"personas_shown"}:
         assert after[name] == before[name], name
     assert (len(after["jobs"]), len(after["watermarks"])) == (
         len(before["jobs"]),

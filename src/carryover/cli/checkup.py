@@ -15,6 +15,7 @@ from carryover import engine
 from carryover.cli import memory, show, standing, tiers
 from carryover.core.errors import CarryoverError, Invalid, ProviderError
 from carryover.core.scope import EVERY_TENANT, Scope
+from carryover.opening import keyring_of
 from carryover.providers import minilm
 from carryover.providers.llm import open_llm
 from carryover.settings import Settings
@@ -40,6 +41,8 @@ _LITTLE, _TOO_LITTLE = 1 << 30, 100 << 20  # bytes left on the disk
 _SKEW_MS = 1000
 _REDIS_S = 1.0
 _MOST_FLAGGED = 100
+_ROTATE = "carryover keys rotate-master"
+_APART = f"set master_key_file, master_key or kms, and run `{_ROTATE}`"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -73,6 +76,7 @@ def local(settings: Settings) -> Iterator[Check]:
     """Everything that the embedded memory, a worker or a server on this machine needs."""
     yield from _home(settings.folder)
     yield from _database(settings)
+    yield _keyring(settings)
     if settings.vector_index == "sqlite-vec" and settings.embedder != "none":
         yield _sqlitevec(settings)
     if settings.redis_url is not None:
@@ -134,6 +138,28 @@ def _database(settings: Settings) -> Iterator[Check]:
     except CarryoverError as failure:
         said, _, remedy = failure.message.rpartition("; ")
         yield Check("database", "broken", said or failure.message, remedy)
+
+
+def _keyring(settings: Settings) -> Check:
+    """Where the keys are that users' preferences are sealed with, and whether they can be had; never the keys."""
+    try:
+        keyring = keyring_of(settings, settings.store_url)
+        with guarded():
+            found = keyring.look()
+    except CarryoverError as failure:
+        said, _, remedy = failure.message.rpartition("; ")
+        return Check("keyring", "broken", said or failure.message, remedy)
+    where = f"{show.without_password(keyring.url)}, master key in {keyring.masters.said}"
+    if found is None:
+        return Check("keyring", "ok", f"{where} (made at first use)")
+    said = f"{show.counted(found.keys, 'data key')}, {found.dropped} dropped, in {where}"
+    if found.lost:
+        return Check("keyring", "broken", f"{said}, which does not open {found.lost} of them", "put back the old one")
+    if found.older:
+        return Check("keyring", "note", f"{said}; {found.older} still need an older one", f"run `{_ROTATE}`")
+    if keyring.masters.is_beside:
+        return Check("keyring", "note", f"{said}: whoever reads that database reads both", _APART)
+    return Check("keyring", "ok", said)
 
 
 def _sqlitevec(settings: Settings) -> Check:

@@ -11,7 +11,7 @@ import typer
 from carryover.cli import memory, show
 from carryover.cli.options import AsJson, example
 from carryover.core.errors import DataLoss, Invalid
-from carryover.opening import open_store
+from carryover.opening import copy_keys, open_store
 from carryover.settings import Settings, load
 from carryover.store import check as checks
 from carryover.store import damage, migrate
@@ -141,6 +141,8 @@ def move(source: Url, target: Url, as_json: AsJson = False) -> None:
         moving = moves.begin(ours, theirs)
         with show.progress("rows moved", moving.total) as advance:
             moves.carry(moving, advance)
+        if keys := copy_keys(settings, source, target):
+            show.note(f"{show.counted(keys, 'data key')} copied into the keyring of the target")
         with show.progress("rows compared", moving.total) as advance:
             compared = moves.compare(moving, advance)
         wrong = [f"table {one.table} of tenant {one.tenant!r}" for one in compared if not one.same]

@@ -27,7 +27,8 @@ def doctor(
 ) -> None:
     """Show every setting and where it came from, and what is broken or missing, each with its remedy.
 
-    Changes nothing. Keys are shown as their last four characters. Exits 1 if something is broken.
+    Changes nothing. Keys are shown as their last four characters, the master key not at all. Exits 1 if something is
+    broken.
     """
     try:
         loaded = load()
@@ -63,7 +64,10 @@ def _tell(loaded: Loaded | None, checks: list[Check]) -> None:
 
 
 def _settings(loaded: Loaded) -> list[tuple[str, Any, str]]:
-    return [(name, _plain(getattr(loaded.settings, name)), origin) for name, origin in loaded.origins.items()]
+    shown = {name: _plain(getattr(loaded.settings, name)) for name in loaded.origins}
+    if shown["master_key"] is not None:
+        shown["master_key"] = "…"  # of a key that opens everything not even the end is told
+    return [(name, value, loaded.origins[name]) for name, value in shown.items()]
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated, cast
 
 import typer
@@ -11,10 +12,12 @@ from carryover.cli.options import AsJson, example
 from carryover.core.ids import check_id
 from carryover.core.scope import RIGHTS, Right, Scope
 from carryover.core.wire import encode
-from carryover.opening import open_store
+from carryover.opening import keyring_of, open_store
 from carryover.store import keys
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Make, list and revoke API keys.")
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Make, list and revoke API keys; change the master key."
+)
 
 
 def _right(right: str) -> str:
@@ -91,3 +94,26 @@ def revoke(
         show.as_json(key)
     else:
         show.out(f"{key.id} is revoked")
+
+
+@app.command("rotate-master", epilog=example("carryover keys rotate-master"))
+def rotate_master(as_json: AsJson = False) -> None:
+    """Wrap every user's data key by the current master key, while everything else goes on.
+
+    A master key that carryover made itself is replaced by a new one first, and thrown away at the end. One that you
+    give is replaced by you: put the new one before the old one, and take that away once this has ended. What was
+    broken off goes on when it is started again.
+    """
+    settings = memory.local("keys rotate-master")
+    with closing(keyring_of(settings, settings.store_url)) as keyring:
+        made, done = keyring.renew(), 0
+        there = keyring.look()
+        with show.progress("keys wrapped anew", 0 if there is None else there.older) as advance:
+            while some := keyring.rewrap():
+                done += some
+                advance(some)
+        where = keyring.masters.said
+    if as_json:
+        show.as_json({"keys": done, "made": made, "where": where})
+    else:
+        show.out(f"{show.counted(done, 'data key')} wrapped by the current master key, which is in {where}")

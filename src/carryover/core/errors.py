@@ -13,6 +13,7 @@
     │   └── Cancelled       whoever asked for it gave it up        `usage`
     ├── TooMany             slow down                              `retry_after`
     ├── DataLoss            bytes that should be there are not
+    ├── KeyLost             what was encrypted cannot be read
     ├── StoreUnavailable    the database did not answer            `retry_after`
     └── ProviderError       a model or embedder failed             `usage`
         └── ProviderUnavailable    ... and may answer later        `retry_after`
@@ -83,6 +84,10 @@ class TooMany(CarryoverError):
 
 class DataLoss(CarryoverError):
     """Data that should be there is missing; restore it from a backup."""
+
+
+class KeyLost(CarryoverError):
+    """A key that encrypted data needs is not here; restore the keyring or the master key from where it is kept."""
 
 
 class StoreUnavailable(CarryoverError):

@@ -87,6 +87,23 @@ class Cache(Protocol):
         ...
 
 
+class Kms(Protocol):
+    """A key management service: it encrypts small values under a key that never leaves it.
+
+    Whatever its methods raise is told as KeyLost.
+    """
+
+    id: str  # which of its keys: shown, never used
+
+    def wrap(self, key: bytes) -> bytes:
+        """32 bytes, encrypted."""
+        ...
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """What was wrapped by it before, whichever of its keys it was then."""
+        ...
+
+
 class Extractor(Protocol):
     """Turns to findings; `live` are the open and active findings that the session (and its past) already has."""
 

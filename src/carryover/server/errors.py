@@ -53,6 +53,7 @@ STATUS: dict[type[CarryoverError], int] = {
     errors.DataLoss: 500,
     errors.ProviderError: 502,
     Stopping: 503,
+    errors.KeyLost: 503,
     errors.StoreUnavailable: 503,
     errors.ProviderUnavailable: 503,
 }

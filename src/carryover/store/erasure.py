@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from carryover.core.job import subject_of
-from carryover.store import archive, chunks, counters, cursors, marks, queue
+from carryover.store import archive, chunks, counters, cursors, marks, preferences, profiles, queue
 from carryover.store import tiers as tier_store
 from carryover.store.coding_tables import digests, evidence, origins, spends
 from carryover.store.coding_tables import marks as mark_rows
+from carryover.store.persona_tables import noticed, personas_shown
 from carryover.store.steps import DIGEST
 from carryover.store.store import Tx
 from carryover.store.strategy_tables import agent_run_events, strategies, summaries, views
@@ -47,6 +48,7 @@ def erase(tx: Tx, agent: str, session: str) -> dict[str, int]:
         ),
         *((table, _here(table, agent, session)) for table in (mark_rows, spends, digests, evidence, origins)),
         *((table, _here(table, agent, session)) for table in (strategies, summaries, views, agent_run_events)),
+        *((table, _here(table, agent, session)) for table in (noticed, personas_shown)),
     )
     # Jobs before counters, as everywhere: two that lock in one order never wait for each other.
     jobs = queue.cancel(tx, f"{agent}/{session}")
@@ -54,9 +56,15 @@ def erase(tx: Tx, agent: str, session: str) -> dict[str, int]:
     _reopen(tx, agent, session)
     tier_store.unfold(tx, agent, session)
     counts = dict(chunks.erase(tx, agent, session))
+    users = preferences.users_of(tx, agent, session)
+    for user in users:
+        profiles.touch(tx, user)  # before their preferences, as everywhere
+    counts["preferences"] = preferences.erase_session(tx, agent, session)
     for table, doomed in tables:
         gone = tx.conn.execute(table.delete().where(table.c.tenant == tx.tenant, doomed))
         counts[table.name] = gone.rowcount
+    for user in users:
+        profiles.unsettle(tx, user)
     counts |= logs
     counts["jobs"] = jobs
     unnamed = usages.update().where(usages.c.tenant == tx.tenant, _here(usages, agent, session)).values(session="")

@@ -23,12 +23,12 @@ from sqlalchemy import exc
 from carryover.core.errors import StoreUnavailable
 from carryover.core.scope import EVERY_TENANT
 from carryover.store.dialect import Dialect
-from carryover.store.strategy_tables import metadata
+from carryover.store.persona_tables import metadata
 from carryover.store.tables import counters
 
 logger = logging.getLogger(__name__)
 
-HEAD = "0005"  # the newest revision under `migrations/versions`; a test compares the two
+HEAD = "0006"  # the newest revision under `migrations/versions`; a test compares the two
 COMPATIBLE = "compatible:"  # before a revision: the counter, of no tenant, that keeps the number
 _SCRIPTS = Path(__file__).parent / "migrations"
 PATIENCE_S = 60.0  # in all, for tables that are in use

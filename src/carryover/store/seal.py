@@ -56,5 +56,30 @@ class Seal:
         return self._aes(hmac.digest(self._sealing, name.encode(), hashlib.sha256))
 
 
+def encrypted(key: bytes, plain: bytes, bound: bytes) -> bytes:
+    """The nonce, and what only the key opens again, bound to these bytes (AES-256-GCM)."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    nonce = os.urandom(_NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, plain, bound)
+
+
+def decrypted(key: bytes, closed: bytes, bound: bytes) -> bytes | None:
+    """What was encrypted with this key and bound to these bytes; None for anything else."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    try:
+        return AESGCM(key).decrypt(closed[:_NONCE_BYTES], closed[_NONCE_BYTES:], bound)
+    except (InvalidTag, ValueError):  # a ValueError where it is shorter than a nonce
+        return None
+
+
+def binding(*names: str) -> bytes:
+    """The names in bytes that no other names make: each follows its length."""
+    told = (name.encode("utf-8", "surrogatepass") for name in names)
+    return b"".join(len(one).to_bytes(4) + one for one in told)
+
+
 def _derived(key: bytes, purpose: bytes) -> bytes:
     return hmac.digest(key, b"carryover " + purpose, hashlib.sha256)
