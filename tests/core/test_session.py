@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carryover.core.errors import Invalid
-from carryover.core.session import Json, Turn, to_json
+from carryover.core.session import Json, Turn, genuine, to_json
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -67,3 +67,15 @@ def test_a_turn_reads_its_body() -> None:
     turn = Turn(1, "t_1", "user", Json('[{"type":"text","text":"hi"}]'), "message", 0, 1, 0)
     assert turn.content == [{"type": "text", "text": "hi"}]
     assert turn.text == "hi"
+
+
+def test_what_carryover_put_there_is_told_from_what_was_said() -> None:
+    def turn(seq: int, metadata: str | None) -> Turn:
+        return Turn(seq, f"t_{seq}", "user", Json('"hi"'), "message", 0, 1, 0, metadata=metadata and Json(metadata))
+
+    said = [turn(1, None), turn(2, '{"note":"injected"}'), turn(4, '{"note":{"injected":"by hand"}}')]
+    ours = turn(3, '{"run":"r_1","injected":"persona"}')
+    assert [one.is_injected for one in said] == [False, False, False]
+    assert ours.is_injected
+    assert genuine([*said, ours]) == said
+    assert genuine([*said, ours], taken=[(1, 2)]) == said[2:]

@@ -9,11 +9,11 @@ import pytest
 
 from carryover.core.context import Context, Reach, Wanted
 from carryover.core.digest import Tests as RunsOfTests
+from carryover.core.headings import APPROVED, WORKED
 from carryover.core.scope import Scope
 from carryover.core.session import Source
 from carryover.core.text import told_tokens
 from carryover.recall.context import OPENING, context
-from carryover.recall.context_coding import APPROVED, WORKED
 from carryover.recall.context_kept import Shelf
 from carryover.store import digests, patterns
 from carryover.store.cache import MemoryCache

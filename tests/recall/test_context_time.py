@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from carryover.core.chunk import Hit, Hits
 from carryover.core.context import Context, Wanted
+from carryover.core.headings import MORE_TALK, TALK
 from carryover.core.scope import Scope
 from carryover.core.session import Draft, Source
 from carryover.core.snapshot import Theme
@@ -13,7 +14,7 @@ from carryover.memory.rules import Rules
 from carryover.recall.context import OVERTAKEN, context
 from carryover.recall.context_known import Told
 from carryover.recall.context_text import Sheet
-from carryover.recall.context_themes import MORE_TALK, TALK, tell, weighed
+from carryover.recall.context_themes import tell, weighed
 from carryover.store import snapshots
 from carryover.store.snapshots import Link
 from carryover.store.store import Store

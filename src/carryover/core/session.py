@@ -19,6 +19,7 @@ Status = Literal["active", "idle", "closed"]
 ROLES: tuple[Role, ...] = get_args(Role)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Content = str | list[Any]
+INJECTED = "injected"  # of the metadata of a turn that carryover put into a session, and what it is
 
 
 class Json(str):
@@ -99,6 +100,11 @@ class Turn:
             return ""
 
     @property
+    def is_injected(self) -> bool:
+        """Whether it is what carryover told a model, and nobody said it: nothing is learned from it, or found in it."""
+        return self.metadata is not None and f'"{INJECTED}"' in self.metadata and INJECTED in json.loads(self.metadata)
+
+    @property
     def retracts(self) -> tuple[int, int] | None:
         """The first and the last of the turns that it takes back; None unless it is a retraction."""
         if self.kind != "retraction":
@@ -136,6 +142,11 @@ def live(turns: Iterable[Turn], taken: Iterable[tuple[int, int]] = ()) -> list[T
         return at >= 0 and seq <= runs[at][1]
 
     return [turn for turn in given if turn.kind != "retraction" and not is_gone(turn.seq)]
+
+
+def genuine(turns: Iterable[Turn], taken: Iterable[tuple[int, int]] = ()) -> list[Turn]:
+    """The live turns but for those that carryover put among them: what can be learned from."""
+    return [turn for turn in live(turns, taken) if not turn.is_injected]
 
 
 @dataclass(frozen=True, slots=True)

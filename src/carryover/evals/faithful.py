@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from carryover.core.sentences import MOST_CHARS
 from carryover.core.session import Turn
 from carryover.core.snapshot import Finding
 from carryover.evals.report import Kept
 from carryover.memory import ground
 from carryover.memory.questions import kind_of
-from carryover.memory.sentences import MOST_CHARS
 from carryover.recall.context_text import day, quarter
 
 NAMES = {"cloze": "names"}

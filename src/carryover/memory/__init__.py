@@ -1,6 +1,6 @@
 """Memory: what a session's turns amount to, with the turns to prove it.
 
-The offline extractor reads in this order: `words`, `sentences` (speech out of a turn), `dates`, `cue`,
+The offline extractor reads in this order: `words`, `core.sentences` (speech out of a turn), `dates`, `cue`,
 `cues`, `claims` and `wants` (the patterns), `subject` (what a statement is about), `speech` (texts that read alone),
 `staged` (what is not in earnest), `judge` (one sentence), `exchange` (proposals and answers), `closing` (tasks that
 were done), `updates` (what is set right), `rules`. The one with a model: `prompts`,

@@ -16,7 +16,7 @@ from carryover.core.extractor import Tally
 from carryover.core.job import Job, subject_of
 from carryover.core.ports import Extractor
 from carryover.core.scope import Scope
-from carryover.core.session import Turn, live
+from carryover.core.session import Turn, genuine
 from carryover.core.snapshot import Finding, Snapshot, nothing
 from carryover.core.usage import Usage
 from carryover.jobs.derivation import Derivation
@@ -145,7 +145,7 @@ def _load(known: Extractors, tx: Tx, job: Job) -> Work | None:
         if page[-1].seq >= last.through:
             break
     later = turns.retractions(tx, head.agent, head.session, last.through)
-    return Work(tuple(live(said, later)), last, others_of(tx, head), tx.now, choose(tx, known)) if said else None
+    return Work(tuple(genuine(said, later)), last, others_of(tx, head), tx.now, choose(tx, known)) if said else None
 
 
 def _think(most_live: int, work: Work) -> tuple[Anew, Usage]:

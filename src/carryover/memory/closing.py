@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from carryover.core.sentences import Sentence
 from carryover.core.snapshot import Closed, Finding, Found
 from carryover.memory import cues
-from carryover.memory.sentences import Sentence
 from carryover.memory.speech import Spoken, shorten, statement
 from carryover.memory.words import content, stem, words
 

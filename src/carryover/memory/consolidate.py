@@ -15,7 +15,7 @@ from carryover.core.ids import new_id
 from carryover.core.job import Job, subject_of
 from carryover.core.ports import Extractor
 from carryover.core.scope import Scope
-from carryover.core.session import Session, Turn, live
+from carryover.core.session import Session, Turn, genuine
 from carryover.core.snapshot import Extraction, Finding, Snapshot, nothing
 from carryover.core.text import estimate_tokens
 from carryover.core.usage import Usage
@@ -133,7 +133,7 @@ def _since(tx: Tx, head: Head, through: int) -> tuple[tuple[Turn, ...], int]:
         tokens += sum(turn.tokens for turn in page)
         through = page[-1].seq
     later = turns.retractions(tx, head.agent, head.session, through) if through < head.version else ()
-    return tuple(live(found, later)), through
+    return tuple(genuine(found, later)), through
 
 
 def others_of(tx: Tx, head: Head) -> tuple[Finding, ...]:
@@ -230,7 +230,7 @@ def keep(tx: Tx, head: Head, made: Made, others: Sequence[Finding] = ()) -> Snap
     evict.summarise(tx, made.left, user=head.user)
     evict.arm(tx, head.agent, head.user)
     subject = subject_of(head.agent, head.session)
-    queue.arm(tx, [("index", subject, tx.now), ("verify", subject, tx.now)], push=False)
+    queue.arm(tx, [(kind, subject, tx.now) for kind in ("index", "verify", "notice")], push=False)
     return snapshot
 
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from carryover.core.sentences import Sentence
 from carryover.core.snapshot import Found
 from carryover.memory import claims, cues, wants
 from carryover.memory.ground import atoms
 from carryover.memory.judge import Verdict, found
-from carryover.memory.sentences import Sentence
 from carryover.memory.speech import LONGEST_TEXT, Spoken, shorten, statement
 from carryover.memory.words import content, is_english
 

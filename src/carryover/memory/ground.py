@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from carryover.core.sentences import MOST_CHARS
 from carryover.core.session import Turn
 from carryover.core.snapshot import Finding, Found
-from carryover.memory.sentences import MOST_CHARS
 from carryover.memory.speech import LONGEST_NAME
 from carryover.memory.words import MONTH, STOP, WEEKDAY, stem, words
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from carryover.core.sentences import Sentence
 from carryover.core.snapshot import FindingKind, Found
 from carryover.memory import claims, cues, wants
 from carryover.memory.dates import valid_from
 from carryover.memory.ground import atoms
-from carryover.memory.sentences import Sentence
 from carryover.memory.speech import Spoken, alone, points_back, statement
 from carryover.memory.subject import subject_of
 from carryover.memory.words import content, is_english

@@ -14,7 +14,7 @@ from functools import partial, reduce
 from carryover.core.extractor import Comparison, Standing, Tally
 from carryover.core.job import Job
 from carryover.core.ports import Extractor
-from carryover.core.session import Turn, live
+from carryover.core.session import Turn, genuine
 from carryover.core.snapshot import Snapshot
 from carryover.core.text import digest
 from carryover.core.usage import Usage
@@ -148,7 +148,7 @@ def _case(tx: Tx, mark: str, agent: str, session: str, candidate: str) -> Case |
     head = next((one for one in newest_first if one.through <= said[-1].seq), newest_first[-1])
     known = snapshots.get(tx, agent, session, head.version)
     later = turns.retractions(tx, agent, session, known.through)
-    return Case(mark, tuple(live((turn for turn in said if turn.seq <= known.through), later)), known)
+    return Case(mark, tuple(genuine((turn for turn in said if turn.seq <= known.through), later)), known)
 
 
 def _think(candidate: Extractor, most_live: int, work: Work) -> tuple[Compared | None, Usage]:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from carryover.core.ports import LLM
+from carryover.core.sentences import Sentence
 from carryover.core.session import Turn
 from carryover.core.text import count_tokens, digest
 from carryover.core.usage import Usage
 from carryover.memory import cues, prompts
 from carryover.memory.ground import atoms
 from carryover.memory.rules import heard
-from carryover.memory.sentences import Sentence
 from carryover.memory.speech import Spoken, alone, statement
 from carryover.memory.words import MONTH, STOP, WEEKDAY, content
 

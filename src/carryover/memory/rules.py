@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from carryover.core.sentences import INJECTED, sentences
 from carryover.core.session import Turn
 from carryover.core.snapshot import Closed, Extraction, Finding, Found
 from carryover.core.usage import Usage
 from carryover.memory import closing, cues, exchange, judge, staged, updates
 from carryover.memory.ground import atoms
-from carryover.memory.sentences import sentences
-from carryover.memory.speech import INJECTED, Spoken, normal
+from carryover.memory.speech import Spoken, normal
 from carryover.memory.subject import related
 from carryover.memory.words import content
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from carryover.core.sentences import Sentence
 from carryover.core.session import Turn
 from carryover.memory import cues
-from carryover.memory.sentences import Sentence
 from carryover.memory.words import words
 
 LONGEST_TEXT = 240
@@ -47,14 +47,6 @@ _POINTS_BACK = re.compile(
 _BREAK = re.compile(
     r"[;—–]\s|,\s(?=(?:and|but|so|which|because|while|since|although)\b)|\s(?=(?:because|which"
     r"|while|although)\b)|,\s"
-)
-
-
-# Texts that programs put into the user's mouth: they are nobody's speech.
-INJECTED = re.compile(
-    r"\s*(?:\[request interrupted|operation stopped by hook|this session is being continued from"
-    r"|caveat: the messages below|\[image|api error)",
-    re.IGNORECASE,
 )
 
 

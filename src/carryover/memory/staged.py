@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from carryover.memory.sentences import Sentence
+from carryover.core.sentences import Sentence
 from carryover.memory.speech import Spoken, statement
 
 _TEXT = (

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from carryover.core.clock import Time
 from carryover.core.digest import Digest
+from carryover.core.headings import APPROVED, WORKED
 from carryover.core.pattern import Pattern
 from carryover.core.step import FLAVORS
 from carryover.recall.context_known import Asked
@@ -19,7 +20,6 @@ from carryover.store import digests, patterns, sessions
 from carryover.store.reach import Reached
 from carryover.store.store import Tx
 
-APPROVED, WORKED = "## Approved for this repository", "## Last sessions in this repository"
 # What each section may take of the whole before the others had their turn.
 _SHARES = ((APPROVED, 0.25), (WORKED, 0.35))
 SHARE = 0.3  # of the whole, where a question gets most of it

@@ -9,7 +9,6 @@ from carryover.recall.context_known import Told
 from carryover.recall.context_text import Sheet, one_line, quarter
 from carryover.recall.words import terms
 
-TALK, MORE_TALK = "## Talked about", "## Also talked about"
 LEAST = 2  # tokens of the shortest theme and what parts it from the one before
 NAME = 5  # how much more a name counts: people, places and products are what later questions ask for
 

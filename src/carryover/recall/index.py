@@ -130,7 +130,7 @@ def _load_turns(tx: Tx, job: Job) -> IndexWork | None:
 
 
 def _chunks_of(work: IndexWork) -> list[Chunk]:
-    told = (turn for turn in work.turns if is_told(turn.role, turn.kind, turn.metadata))
+    told = (turn for turn in work.turns if not turn.is_injected and is_told(turn.role, turn.kind, turn.metadata))
     made = [chunk for turn in told for chunk in _of_turn(work, turn)]
     return [*made, *(_of_finding(work, finding) for finding in work.findings or ()), *(work.digest or ())]
 

@@ -131,7 +131,8 @@ def _live(tx: Tx, head: Head, after: int, last: int) -> Iterator[Turn]:
     gone = [sketch.retracts for sketch in sketches if sketch.retracts is not None]
     while after < last:
         for turn in turns.between(tx, head.agent, head.session, after + 1, min(after + PAGE_TURNS, last)):
-            if turn.kind in _KINDS and not any(first <= turn.seq <= end for first, end in gone):
+            is_gone = any(first <= turn.seq <= end for first, end in gone)
+            if turn.kind in _KINDS and not is_gone and not turn.is_injected:
                 yield turn
         after += PAGE_TURNS
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carryover.memory.sentences import MOST_CHARS, sentences
+from carryover.core.sentences import MOST_CHARS, sentences
 
 
 def texts(text: str) -> list[str]:

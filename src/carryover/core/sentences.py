@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from carryover.memory.words import words
-
 MOST_CHARS = 24_000  # looked at per turn: two thirds from its head, the rest from its tail
 LONGEST_LINE = 4_000  # a longer line is data, not speech
 
@@ -32,13 +30,22 @@ _INLINE_CODE = re.compile(r"`[^`\n]{1,400}`")
 _MARKS = re.compile(r"\*\*|^\*|\*$|^_(?=\w[^_]* )|(?<=\w)_$|(?<=[.!?])_$")
 _INITIALS = re.compile(r"(?:[a-z]\.){1,4}[a-z]$")
 _LETTER = re.compile(r"[^\W\d_]")
+# Texts that programs put into the user's mouth: they are nobody's speech.
+INJECTED = re.compile(
+    r"\s*(?:\[request interrupted|operation stopped by hook|this session is being continued from"
+    r"|caveat: the messages below|\[image|api error)",
+    re.IGNORECASE,
+)
 # After these a full stop ends no sentence; after the second set it does when a capital follows.
-_NEVER_LAST = frozenset(words("e.g i.e vs mr mrs ms dr prof st fig figs approx cf al eq sec ch vol resp incl excl est"))
+_NEVER_LAST = frozenset(
+    re.findall(r"\S+", "e.g i.e vs mr mrs ms dr prof st fig figs approx cf al eq sec ch vol resp incl excl est")
+)
 _RARELY_LAST = frozenset(
-    words(
-        "etc a.m p.m u.s u.k inc ltd co corp jr sr dept no jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed"
+    re.findall(
+        r"\S+",
+        "etc a.m p.m u.s u.k inc ltd co corp jr sr dept no jan feb mar apr jun jul aug sep sept oct nov dec "
+        "mon tue wed thu fri sat sun min max avg",
     )
-    + words("thu fri sat sun min max avg")
 )
 
 
