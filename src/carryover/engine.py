@@ -23,7 +23,14 @@ from carryover.memory.evict import eviction
 from carryover.memory.extract import ModelExtractor, named
 from carryover.memory.promote import promotion
 from carryover.memory.rules import Rules
-from carryover.opening import limits_of, open_news, open_redis, open_store
+from carryover.opening import limits_of, open_news, open_redis, open_store, open_vault
+from carryover.persona import fitting, noticing
+from carryover.persona.books import Books
+from carryover.persona.notice import Rules as NoticeRules
+from carryover.persona.notice_model import ModelNoticer
+from carryover.persona.noticing import Noticer
+from carryover.persona.starter import seeds
+from carryover.persona.told import Parts
 from carryover.providers.catalog import Access, open_embedder, reopen_embedder
 from carryover.providers.chat import ChatModel, open_chat_model
 from carryover.providers.llm import open_llm
@@ -32,9 +39,11 @@ from carryover.recall.embed import Models
 from carryover.settings import Settings
 from carryover.store import pgvector, sqlitevec
 from carryover.store.cache import MemoryCache, RedisCache
+from carryover.store.codes_kept import Codes
 from carryover.store.news import Change, News
 from carryover.store.redis import Redis
 from carryover.store.store import Store
+from carryover.store.vault import Vault
 from carryover.strategies.kept import Kept
 from carryover.strategies.summarize import Makers, OpenModel, summarizing
 
@@ -54,6 +63,8 @@ class Engine:
     redis: Redis | None
     cache: Cache
     news: News
+    vault: Vault
+    personas: Parts
     closing: ExitStack
     chat_model: ChatModel | None  # None: the settings name no model
     kept: Kept = field(default_factory=Kept)
@@ -67,10 +78,13 @@ class Engine:
         limits = limits_of(settings)
         with ExitStack() as opened:
             store = opened.enter_context(open_store(settings, clock=clock))
+            vault = open_vault(settings, store)
+            opened.callback(vault.close)
             redis = open_redis(settings, store)
             if redis is not None:
                 opened.callback(redis.close)
             cache = MemoryCache() if redis is None else RedisCache(redis)
+            personas = _personas(settings, store, vault, None if isinstance(cache, MemoryCache) else cache)
             news = open_news(store, redis)
             opened.callback(news.close)
             store.listeners.append(news.publish)
@@ -81,13 +95,15 @@ class Engine:
                 pgvector.enable(store, embedder.name, embedder.dim)
             if settings.vector_index == "sqlite-vec" and embedder is not None:
                 sqlitevec.enable(store, embedder.name, embedder.dim)
-            derivations = _derivations(settings, extractors, models, _opener(settings, opened))
+            opener = _opener(settings, opened)
+            derivations = _derivations(settings, extractors, models, opener)
+            derivations = {**derivations, **_of_personas(settings, personas, models, opener)}
             chat_model = _chat_model(settings, opened)
             worker = Worker(store, derivations, lambda _tenant: settings.cap)
             opened.callback(worker.close)
             log = appending.open_log(store, limits)
-            parts = settings, store, limits, log, embedder, models, extractors, worker, redis, cache, news
-            return cls(*parts, opened.pop_all(), chat_model)
+            parts = settings, store, limits, log, embedder, models, extractors, worker, redis, cache, news, vault
+            return cls(*parts, personas, opened.pop_all(), chat_model)
 
     def start_working(self, threads: int = 1) -> None:
         """So many threads run what is due, until the engine is closed; every tenant gets this embedder's vectors."""
@@ -196,6 +212,29 @@ def _opener(settings: Settings, opened: ExitStack) -> OpenModel:
         return llm
 
     return model
+
+
+def _personas(settings: Settings, store: Store, vault: Vault, cache: RedisCache | None) -> Parts:
+    mine = settings.persona
+    for own in mine.facets.values():
+        seeds(own)  # a value that cannot be told to a model is found here, and not in the middle of a job
+    return Parts(store, vault, Codes(vault, cache, mine.code_ttl_s), Books(vault, mine.facets, mine.strategy))
+
+
+def _of_personas(settings: Settings, parts: Parts, models: Models, open_model: OpenModel) -> Derivations:
+    mine = settings.persona
+
+    @cache
+    def noticer(tenant: str) -> Noticer:
+        if settings.llm == "rules":
+            return NoticeRules(mine.facets.get(tenant, {}))
+        return ModelNoticer(open_model(settings.llm), mine.facets.get(tenant, {}))
+
+    made: list[Derivation[Any, Any]] = [
+        noticing.noticing(noticing.Means(parts, noticer, models.embedder, mine.enabled)),
+        fitting.fitting(fitting.Means(parts.books, models.embedder, mine.floor)),
+    ]
+    return {derivation.kind: derivation for derivation in made}
 
 
 def _derivations(settings: Settings, extractors: Extractors, models: Models, open_model: OpenModel) -> Derivations:

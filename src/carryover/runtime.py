@@ -25,6 +25,7 @@ from carryover.log import append as appending
 from carryover.log import lifecycle, read, stream
 from carryover.memory import again as reconsolidate
 from carryover.memory import choice, consolidate, history, trace
+from carryover.persona.verbs import Profiles
 from carryover.recall import context as contexts
 from carryover.recall import embed, index, reindex, search
 from carryover.recall.context_kept import Shelf
@@ -44,6 +45,7 @@ class Carryover:
     def __init__(self, engine: Engine, scope: Scope) -> None:
         self.engine, self.scope = engine, scope
         self.strategies = Strategies(engine.store, scope, engine.kept, engine.settings.summarizers)
+        self.profiles = Profiles(engine.personas, scope, engine.worker, engine.settings.persona.floor)
         self.coding = Coding(engine.store, scope, engine.settings.coding.repos)
 
     @classmethod

@@ -27,12 +27,15 @@ def money(model: str, own: Path | None = None, **used: int) -> Decimal:
 
 def test_table_is_dated_and_every_row_is_sound() -> None:
     assert isinstance(TABLE["checked"], date)
+    assert prices.checked() == TABLE["checked"]
+    assert sorted(prices.known()) == MODELS
     assert len(MODELS) > 20
     for model in MODELS:
         row = find(model)
         assert row.window >= 100_000
         assert 0 < row.input < row.output
         assert 0 < row.cache_read < 1 <= row.cache_write
+        assert (row.cache_write_hour == 2) is model.startswith("anthropic:")
         assert 0 <= row.cache_least <= 4_096
         if row.over is not None:
             assert row.over.tokens < row.window

@@ -15,6 +15,7 @@ from carryover.core.usage import Usage
 # What is kept of a run, in the order in which it happens.
 RunEventType = Literal[
     "run_started",
+    "persona",
     "head",
     "view",
     "memory_compaction",
@@ -35,7 +36,8 @@ CHAT_TOOLS = ("search_memory", "read_turns")
 class ChatRequest:
     """What a user says, and how it is to be answered. A repeated `idempotency_key` gives the first run's answer.
 
-    `strategy` holds fields that count for this once. With `context`, the model is told what earlier sessions settled.
+    `strategy` holds fields that count for this once. With `context`, the model is told what earlier sessions settled,
+    and with `persona` how the user likes to be served.
     """
 
     session_id: str
@@ -47,6 +49,7 @@ class ChatRequest:
     tools: tuple[str, ...] = CHAT_TOOLS
     max_tokens: int = 4_096
     context: bool = True
+    persona: bool = True
     idempotency_key: str | None = None
 
 
@@ -126,7 +129,8 @@ class ViewFigures:
 class ChatAnswer:
     """What the model answered, where it stands in the log, and what it took.
 
-    `text` is what it said last; what it said before it called tools is in the log.
+    `text` is what it said last; what it said before it called tools is in the log. `warnings` are of what worked, but
+    not as it was meant to.
     """
 
     text: str
@@ -139,6 +143,7 @@ class ChatAnswer:
     sources: dict[str, Layer]
     view: ViewFigures
     stop: Stop = "end"
+    warnings: tuple[str, ...] = ()
 
 
 ChatEvent = RunStarted | TextDelta | ToolCall | ToolOutput | Compaction | ChatAnswer
@@ -168,6 +173,7 @@ class Prompt:
 
     The beginning of a request that was sent before is served from the provider's cache, so each block changes more
     often than the one before it. `messages` are as Anthropic's Messages API has them, with calls and results paired.
+    `points` are the blocks of the head behind which the cache is asked for, where the provider wants to be asked.
     """
 
     system: tuple[str, ...]
@@ -175,6 +181,7 @@ class Prompt:
     tools: tuple[ToolSpec, ...] = ()
     max_tokens: int = 4_096
     may_call: bool = True
+    points: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,13 +29,15 @@ Action = Literal[
 ]
 
 PATTERNS = "patterns"
+PROFILES = "profiles"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """What happened to a session; ids grow in the order of commits within one agent.
 
-    What happened to a pattern stands in the stream of `PATTERNS`, with the pattern's id in place of a session's.
+    What happened to a pattern stands in the stream of `PATTERNS`, with the pattern's id in place of a session's; that
+    a profile was erased in the stream of `PROFILES`, with the user's.
     """
 
     id: int

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
@@ -39,7 +40,8 @@ class Over:
 class Price:
     """A row of the table; `input` and `output` in dollars per million tokens, the cache's as factors on `input`.
 
-    A beginning of fewer than `cache_least` tokens is not kept in the cache.
+    A beginning of fewer than `cache_least` tokens is not kept in the cache. `cache_write_hour` is what writing costs
+    where it is to be kept for an hour; None where that cannot be bought.
     """
 
     window: int
@@ -49,6 +51,7 @@ class Price:
     cache_write: Decimal = Decimal(1)
     over: Over | None = None
     cache_least: int = 0
+    cache_write_hour: Decimal | None = None
 
     def of(self, usage: Usage) -> Decimal:
         """Dollars. Several calls are priced as if they were one, which is never less than their sum."""
@@ -83,9 +86,24 @@ def find(model: str, own: Path | None = None) -> Price:
     raise ProviderError(f"no price is known for model {model!r}; add a row for it {file}:\n{_ROW.format(name=model)}")
 
 
+def known() -> Mapping[str, Price]:
+    """The rows of the shipped table, by model."""
+    return _shipped()
+
+
+def checked() -> date:
+    """The day on which the shipped table was compared with what providers ask."""
+    return _table()["checked"]
+
+
 @cache
 def _shipped() -> Mapping[str, Price]:
-    return _rows(tomllib.loads((files(__package__ or "") / "prices.toml").read_text("utf-8"), parse_float=Decimal))
+    return _rows(_table())
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads((files(__package__ or "") / "prices.toml").read_text("utf-8"), parse_float=Decimal)
 
 
 def _read(file: Path) -> Mapping[str, Price]:

@@ -37,6 +37,7 @@ _QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.
 _SLOW = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 _TOKENS = (200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 200_000, 400_000, 1_000_000)
+_FAR = (0.01, 0.02, 0.05, 0.08, 0.1, 0.15, 0.25, 0.5, 1)
 _SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1)
 
 
@@ -95,6 +96,13 @@ METRICS = (
         ("model",),
     ),
     Metric(
+        "counter",
+        "chat_cache_misses",
+        "carryover_chat_cache_misses_total",
+        "Requests of the chat that read nothing from the provider's cache where they should: too_short, changed.",
+        ("model", "why"),
+    ),
+    Metric(
         "counter", "digests", "carryover_digests_total", "Digests made of coding sessions, by outcome.", ("outcome",)
     ),
     Metric(
@@ -135,6 +143,15 @@ METRICS = (
         "carryover_transactions_open",
         "Database transactions under way; each holds a connection.",
         ("mode",),
+    ),
+    Metric("counter", "preferences_noticed", "carryover_preferences_noticed_total", "Preferences of users, noticed."),
+    Metric("counter", "persona_fits", "carryover_persona_fits_total", "Codebooks fitted: fit, growth.", ("why",)),
+    Metric(
+        "histogram",
+        "persona_far_share",
+        "carryover_persona_far_share",
+        "Share of preferences that no label stood for when a codebook was looked at.",
+        buckets=_FAR,
     ),
     # Those of views have the names that are common for them.
     Metric(
