@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test check bench docs docs-check format postgres-url cluster cluster-down chaos lock clean
+.PHONY: setup demo browser test check bench docs docs-check format postgres-url cluster cluster-down chaos lock clean
 
 setup: $(READY)
 
@@ -18,8 +18,20 @@ $(READY): requirements/dev.lock pyproject.toml
 demo: $(READY)
 	@$(BIN)/carryover demo
 
+# Pages are tested in a real browser: Debian's is installed where there is none. Without one those tests are skipped.
+BROWSERS := chromium chromium-browser google-chrome
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=1 -o Acquire::http::Timeout=20
+
+browser:
+	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing Chromium for the tests of pages"; \
+		{ $(APT) update; $(APT) install -y --no-install-recommends chromium; } >/dev/null 2>&1 && exit 0; \
+	fi; \
+	echo "no Chromium here, and it cannot be installed: the tests of pages will be skipped"
+
 # Three at a time, also on two cores: many tests wait for servers.
-test: $(READY)
+test: $(READY) browser
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: $(READY)

@@ -22,7 +22,7 @@ from carryover.runtime import Carryover
 NAMES = {
     "open", "Client", "AsyncClient", "Turn", "Draft", "Append", "Query", "log_turn", "get_context", "search_memory",
     "CarryoverError", "Invalid", "TooLarge", "Unauthorized", "Forbidden", "NotFound", "Conflict", "VersionConflict",
-    "Cancelled", "LeaseLost", "OverBudget", "TooMany", "DataLoss", "StoreUnavailable", "ProviderError",
+    "Cancelled", "LeaseLost", "OverBudget", "TooMany", "DataLoss", "KeyLost", "StoreUnavailable", "ProviderError",
     "ProviderUnavailable",
 }  # fmt: skip
 

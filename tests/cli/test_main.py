@@ -12,15 +12,16 @@ from carryover.cli.main import VERBS
 from commands import ENTRY, Commands, run
 
 GROUPS = {
-    "keys": ("create", "list", "revoke"),
+    "keys": ("create", "list", "revoke", "rotate-master"),
     "queue": ("list", "dead", "retry"),
     "db": ("upgrade", "check", "reindex"),
     "model": ("pull",),
-    "eval": ("recall", "strategies"),
+    "eval": ("recall", "strategies", "persona"),
     "extractors": ("", "promote", "refuse", "try"),
     "memory": ("tiers", "restore"),
     "hooks": ("install", "uninstall", "status"),
     "strategy": ("show", "set", "unset", "agent", "view"),
+    "profile": ("show", "edit", "why", "choices", "link", "erase", "refit", "overview"),
     "patterns": ("list", "show", "approve", "reject", "edit", "distribute", "withdraw", "measure"),
 }
 NO_DATA = {"demo", "serve", "worker", "mcp", "report"}  # they print a page or write one, or stay
@@ -32,7 +33,7 @@ def test_the_verbs_are_these() -> None:
         "chat", "demo", "serve", "worker", "log", "context", "search", "window", "sessions", "consolidate", "stream",
         "keys", "db", "forget", "export", "import", "doctor", "eval", "model", "queue", "extractors",
         "why", "trace", "verify", "memory", "ingest", "detect", "patterns", "report", "hooks", "mcp",
-        "strategy", "import-sessions",
+        "strategy", "import-sessions", "profile",
     }  # fmt: skip
 
 
@@ -107,6 +108,11 @@ def test_results_and_notes_go_to_their_own_streams_and_exit_codes_tell() -> None
         ("strategy", "set", "s1", "--set", "mode"),
         ("strategy", "unset", "s1"),
         ("strategy", "view", "s1", "--provider", "gemini"),
+        ("profile", "edit", "ana"),
+        ("profile", "edit", "ana", "--weight", "12+"),
+        ("profile", "edit", "ana", "--weight", "12+=much"),
+        ("profile", "edit", "ana", "--pin", "12+", "--remove", "12+"),
+        ("profile", "link", "ana", "--minutes", "0"),
     ],
 )
 def test_wrong_usage_is_2(carryover: Commands, args: tuple[str, ...]) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from carryover.client import coding as remote
 from carryover.client.aclient import AsyncClient
 from carryover.client.client import Client
-from carryover.coding.verbs import Coding
 from carryover.core.digest import Digest, FileUse, Signal, ToolUse
 from carryover.core.errors import CarryoverError, Conflict, Invalid, NotFound
 from carryover.core.scope import Scope
@@ -43,15 +40,6 @@ def running(tmp_path: Path) -> Iterator[Running]:
                 digests.put(tx, one)
         with serving(embedded) as server:
             yield server
-
-
-@pytest.fixture(params=["embedded", "remote"])
-def memory(request: pytest.FixtureRequest, running: Running) -> Iterator[Memory]:
-    if request.param == "embedded":
-        yield running.memory
-    else:
-        with Client(running.url) as client:
-            yield client
 
 
 def test_digests_are_listed_page_by_page_and_read(memory: Memory) -> None:
@@ -110,19 +98,6 @@ def test_errors_are_the_same(memory: Memory, kind: type[CarryoverError], field: 
         act(memory.coding)
     assert type(refusal.value) is kind
     assert refusal.value.facts.get("field") == field
-
-
-def verbs(kind: type[Any]) -> dict[str, list[tuple[Any, ...]]]:
-    return {
-        name: [(p.name, p.kind, p.default) for p in inspect.signature(member).parameters.values()]
-        for name, member in vars(kind).items()
-        if inspect.isfunction(member) and not name.startswith("_")
-    }
-
-
-@pytest.mark.parametrize("client", [remote.Coding, remote.AsyncCoding])
-def test_the_clients_have_every_verb_with_the_same_parameters(client: type[Any]) -> None:
-    assert verbs(client) == verbs(Coding)
 
 
 def test_an_async_program_does_the_same(running: Running) -> None:

@@ -39,15 +39,6 @@ def running(tmp_path: Path, shop: Path) -> Iterator[Running]:
         yield server
 
 
-@pytest.fixture(params=["embedded", "remote"])
-def memory(request: pytest.FixtureRequest, running: Running) -> Iterator[Memory]:
-    if request.param == "embedded":
-        yield running.memory
-    else:
-        with Client(running.url) as client:
-            yield client
-
-
 def test_there_and_back(memory: Memory, shop: Path) -> None:
     (dry, *_) = memory.coding.distribute("p1", Rollout(files=("CLAUDE.md",), dry_run=True))
     assert (dry.state, dry.patterns) == ("new", ("p1",))

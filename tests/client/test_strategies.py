@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from carryover.client import strategies as remote
 from carryover.client.aclient import AsyncClient
 from carryover.client.client import Client
 from carryover.core.errors import CarryoverError, Invalid, NotFound, VersionConflict
 from carryover.core.session import Append, Draft
 from carryover.core.strategy import FIELDS, FORMATS, MODES, Format, Mode
 from carryover.runtime import Carryover
-from carryover.strategies.verbs import Strategies
 from serving import Running, open_memory, serving
 
 Memory = Carryover | Client
@@ -35,15 +32,6 @@ def running(tmp_path: Path) -> Iterator[Running]:
         embedded.append(Append("s", TURNS))
         with serving(embedded) as server:
             yield server
-
-
-@pytest.fixture(params=["embedded", "remote"])
-def memory(request: pytest.FixtureRequest, running: Running) -> Iterator[Memory]:
-    if request.param == "embedded":
-        yield running.memory
-    else:
-        with Client(running.url) as client:
-            yield client
 
 
 def test_nobody_has_set_anything(memory: Memory) -> None:
@@ -207,19 +195,6 @@ def test_errors_are_the_same(memory: Memory, kind: type[CarryoverError], field: 
         act(memory.strategies)
     assert type(refusal.value) is kind
     assert refusal.value.facts.get("field") == field
-
-
-def verbs(kind: type[Any]) -> dict[str, list[tuple[Any, ...]]]:
-    return {
-        name: [(p.name, p.kind, p.default) for p in inspect.signature(member).parameters.values()]
-        for name, member in vars(kind).items()
-        if inspect.isfunction(member) and not name.startswith("_")
-    }
-
-
-@pytest.mark.parametrize("client", [remote.Strategies, remote.AsyncStrategies])
-def test_the_clients_have_every_verb_with_the_same_parameters(client: type[Any]) -> None:
-    assert verbs(client) == verbs(Strategies)
 
 
 def test_an_async_program_does_the_same(running: Running) -> None:

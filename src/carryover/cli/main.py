@@ -32,6 +32,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "why": ("trace", "Show what a finding stands on, what it replaced, and what replaced it."),
         "trace": ("trace", "Show everything that was derived from a turn."),
         "verify": ("trace", "Check that every finding stands in the turns that it cites."),
+        "profile": ("profile", "Show what models are told of a user, where it was said, and change it."),
     },
     "Views": {
         "chat": ("chat", "Talk with a model that remembers."),
@@ -55,7 +56,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "serve": ("operate", "Serve the HTTP API, and run background jobs."),
         "worker": ("operate", "Run background jobs until told to stop."),
         "queue": ("queue", "List background jobs, and let dead ones try again."),
-        "keys": ("keys", "Make, list and revoke API keys."),
+        "keys": ("keys", "Make, list and revoke API keys; rotate the master key."),
         "memory": ("tiers", "Show how much of its findings memory tells, or tell all again."),
         "db": ("db", "Upgrade the database, check that it is sound, or move it."),
         "model": ("model", "Fetch the embedding model."),

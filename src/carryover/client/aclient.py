@@ -12,6 +12,7 @@ from carryover.client import wire
 from carryover.client.chat import AsyncChat
 from carryover.client.coding import AsyncCoding
 from carryover.client.events import Following
+from carryover.client.profiles import AsyncProfiles
 from carryover.client.strategies import AsyncStrategies
 from carryover.client.wire import Answer, Call
 from carryover.core.chunk import Hit, Hits, Query
@@ -40,6 +41,7 @@ class AsyncClient:
         self._http = httpx.AsyncClient(base_url=self.url, headers=wire.headers_of(api_key), timeout=timeout_s)
         self.coding = AsyncCoding(self._do)
         self.strategies = AsyncStrategies(self._do)
+        self.profiles = AsyncProfiles(self._do)
         self.chat = AsyncChat(self.url, self._do, self._lines)
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@ from carryover.client import wire
 from carryover.client.chat import Chat
 from carryover.client.coding import Coding
 from carryover.client.events import Following
+from carryover.client.profiles import Profiles
 from carryover.client.strategies import Strategies
 from carryover.client.wire import Answer, Call
 from carryover.core.chunk import Hit, Hits, Query
@@ -40,6 +41,7 @@ class Client:
         self._http = httpx.Client(base_url=self.url, headers=wire.headers_of(api_key), timeout=timeout_s)
         self.coding = Coding(self._do)
         self.strategies = Strategies(self._do)
+        self.profiles = Profiles(self._do)
         self.chat = Chat(self.url, self._do, self._lines)
 
     def close(self) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from carryover.core.errors import Invalid
 from carryover.core.session import Appended, Session, Turn
 from carryover.core.wire import encode, turn_text
+from carryover.server.bodies import one_of
 from carryover.server.errors import Malformed
 
 JSON = "application/json"
@@ -88,6 +90,17 @@ def expected_version(request: Request) -> int | None:
             f'If-Match {asked[:80]!r} is no version; send one as it was answered, like "3"', field="If-Match"
         )
     return int(version[1])
+
+
+def expected(request: Request, given: dict[str, Any]) -> int | None:
+    """The version that `If-Match` or the body expects, which is no member of the body any more.
+
+    Raises Malformed, and Invalid for what is no version or where the two differ.
+    """
+    version = given.pop("expected_version", None)
+    if version is not None and (type(version) is not int or not 0 <= version < 2**53):
+        raise Invalid("expected_version is no version; send one as it was answered, like 3", field="expected_version")
+    return one_of(version, expected_version(request), "expected_version")
 
 
 def is_known(request: Request, version: int | str) -> bool:

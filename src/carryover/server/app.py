@@ -19,7 +19,7 @@ from starlette.routing import Route
 from carryover.core.errors import Invalid
 from carryover.core.scope import Scope
 from carryover.runtime import Carryover
-from carryover.server import answering, errors, openapi, traces
+from carryover.server import answering, errors, openapi, profile_page, traces
 from carryover.server.commits import Commits
 from carryover.server.deps import Doors
 from carryover.server.gate import RUNNING, Gate
@@ -27,7 +27,18 @@ from carryover.server.limits import Limits
 from carryover.server.live import Bell
 from carryover.server.metrics import Metrics
 from carryover.server.requests import Requests
-from carryover.server.routes import chat, context, health, metrics, patterns, sessions, strategies, stream, turns
+from carryover.server.routes import (
+    chat,
+    context,
+    health,
+    metrics,
+    patterns,
+    profile,
+    sessions,
+    strategies,
+    stream,
+    turns,
+)
 from carryover.server.routes import memory as derived
 from carryover.server.routes.context import Kept
 from carryover.server.sent import Sent
@@ -85,7 +96,7 @@ def create_app(memory: Carryover, *, open_door: bool) -> FastAPI:
     app.add_middleware(app.state.gate.around)
     errors.install(app)
     app.router.routes.extend(_hot())
-    for room in (sessions, stream, derived, strategies, chat, patterns, health, metrics):
+    for room in (sessions, stream, derived, strategies, chat, profile, patterns, health, metrics):
         app.include_router(room.router)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     return app
@@ -205,4 +216,4 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _hot() -> list[Route]:
-    return [*turns.ROUTES, *context.ROUTES]
+    return [*turns.ROUTES, *context.ROUTES, *profile_page.ROUTES]

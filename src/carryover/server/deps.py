@@ -14,6 +14,7 @@ from starlette.requests import Request
 from carryover.core.clock import parse_time
 from carryover.core.errors import Forbidden, StoreUnavailable, Unauthorized
 from carryover.core.scope import DEFAULT, EVERY_TENANT, Right, Scope
+from carryover.persona import links
 from carryover.runtime import Carryover
 from carryover.store import keys
 
@@ -44,14 +45,15 @@ class Doors:
         self._open_door = open_door
         self._open_until = 0.0
         self._known: dict[str, tuple[Scope, float]] = {}
+        self._signs_links: bytes | None = None
 
     @property
     def known(self) -> int:
         """How many keys are cached."""
         return len(self._known)
 
-    async def scope(self, request: Request) -> Scope:
-        """The scope of the request's key; in open local mode, without a key, all of the local tenant.
+    async def scope(self, request: Request, *, by_link: bool = False) -> Scope:
+        """The scope of the request's key, or `by_link` of its link; in open local mode all of the local tenant.
 
         Raises Unauthorized, and Forbidden for a page of another site that reaches into open local mode.
         """
@@ -61,6 +63,8 @@ class Doors:
             known = self._known.get(secret)
             if known is not None and time.monotonic() < known[1]:
                 return known[0]
+            if secret.startswith(links.PREFIX):
+                return await run_in_threadpool(self._open_link, secret, by_link)
             return await run_in_threadpool(self._look_up, secret)
         if not self._open_door:
             raise Unauthorized()
@@ -93,6 +97,14 @@ class Doors:
         self._known[secret] = (key.scope, time.monotonic() + KNOWN_S)
         return key.scope
 
+    def _open_link(self, token: str, by_link: bool) -> Scope:
+        if not by_link:
+            raise Unauthorized("this is a link, which opens a profile and nothing else; send an API key")
+        engine = self._memory.engine
+        if self._signs_links is None:
+            self._signs_links = links.secret_of(engine.store)
+        return links.opened(engine.vault, self._signs_links, token, engine.store.clock.now()).scope
+
     def _look_whether_open(self) -> None:
         with self._memory.engine.store.read(EVERY_TENANT) as tx:
             if keys.exist(tx):
@@ -100,21 +112,21 @@ class Doors:
         self._open_until = time.monotonic() + KNOWN_S
 
 
-async def enter(request: Request, right: Right, *, limited: bool = True) -> Carryover:
+async def enter(request: Request, right: Right, *, limited: bool = True, by_link: bool = False) -> Carryover:
     """The memory as the request's scope sees it. Raises Unauthorized, Forbidden, or TooMany beyond the rate."""
     state = request.app.state
-    scope = await state.doors.scope(request)
+    scope = await state.doors.scope(request, by_link=by_link)
     if limited:
         await state.limits.admit(scope.tenant)
     scope.require(right)
     return state.memory.seen_by(scope)
 
 
-def allowed(right: Right) -> Callable[[Request], Coroutine[Any, Any, Carryover]]:
-    """A dependency: the memory, for callers that hold the right."""
+def allowed(right: Right, *, by_link: bool = False) -> Callable[[Request], Coroutine[Any, Any, Carryover]]:
+    """A dependency: the memory, for callers that hold the right; a user's own link may do where it says so."""
 
     async def door(request: Request) -> Carryover:
-        return await enter(request, right)
+        return await enter(request, right, by_link=by_link)
 
     return door
 
@@ -122,6 +134,8 @@ def allowed(right: Right) -> Callable[[Request], Coroutine[Any, Any, Carryover]]
 Reader = Annotated[Carryover, Depends(allowed("read"))]
 Writer = Annotated[Carryover, Depends(allowed("write"))]
 Admin = Annotated[Carryover, Depends(allowed("admin"))]
+OwnReader = Annotated[Carryover, Depends(allowed("read", by_link=True))]
+OwnWriter = Annotated[Carryover, Depends(allowed("write", by_link=True))]
 
 
 def moment(text: str | None, field: str) -> int | None:

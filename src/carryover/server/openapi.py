@@ -25,6 +25,7 @@ from carryover.core.digest import Digest
 from carryover.core.event import Event, Page
 from carryover.core.extractor import ExtractorState
 from carryover.core.pattern import Effect, Pattern, Written
+from carryover.core.persona import Choice, Fitted, Link, Overview, Persona, Profile
 from carryover.core.session import KINDS, ROLES, Appended, Receipt, Session
 from carryover.core.snapshot import FINDING_KINDS, Diff, Finding, FindingDetail, Snapshot
 from carryover.core.strategy import Action, Effective, Layer, View
@@ -46,6 +47,7 @@ from carryover.server.bodies import (
     Withdraw,
 )
 from carryover.server.chat_body import ChatIn
+from carryover.server.profile_body import PROFILE_EDIT, LinkIn, Refit
 from carryover.strategies.fields import RULES
 
 JSON = "application/json"
@@ -72,10 +74,11 @@ _VALUES = (
     Run,
     RunDetail,
     *EVENTS.values(),
+    *(Profile, Persona, Choice, Overview, Link, Fitted),
 )
 _BODIES = (
     *(Posted, TurnIn, Named, Hold, Ttl, Consolidate, Search, Detect, Decided, Edited, Distribute, Withdraw),
-    *(ViewIn, ChatIn),
+    *(ViewIn, ChatIn, LinkIn, Refit),
 )
 _SCALARS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
@@ -361,6 +364,10 @@ _SHAPES: dict[str, Schema] = {
     "EffectList": _object({"effects": _list_of("Effect")}),
     "RunList": _object({"runs": _list_of("Run"), "next_cursor": _CURSOR}),
     "ChatEvent": {"oneOf": [_ref(kind.__name__) for kind in EVENTS.values()]},
+    "ChoiceList": _object({"choices": _list_of("Choice")}),
+    "ProfileEdit": PROFILE_EDIT,
+    "ProfileDeleted": _object({"message": str, "receipt": _object({"user_id": str, "counts": {"type": "object"}})}),
+    "FitAccepted": _object({"job": _object({"kind": str, "status": str})}),
     "FileList": _object({"files": _list_of("Written")}),
     "StrategyFields": _STRATEGY,
     "StrategySet": {

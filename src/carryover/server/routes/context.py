@@ -76,7 +76,7 @@ def _answer(request: Request, shown: Shown) -> Response:
     headers = {**answers.etag(shown.etag), "Vary": "Accept"}
     if answers.is_known(request, shown.etag):
         return Response(status_code=304, headers=headers)
-    if _prefers_markdown(request.headers.get("accept", "")):
+    if prefers_markdown(request.headers.get("accept", "")):
         return Response(shown.markdown, 200, headers, media_type=MARKDOWN)
     return Response(shown.document, 200, headers, media_type=answers.JSON)
 
@@ -116,7 +116,7 @@ def _wanted(request: Request) -> Wanted:
     )
 
 
-def _prefers_markdown(accept: str) -> bool:
+def prefers_markdown(accept: str) -> bool:
     """Whether `Accept` names Markdown, and names it before JSON."""
     kinds = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
     return MARKDOWN in kinds and (answers.JSON not in kinds or kinds.index(MARKDOWN) < kinds.index(answers.JSON))

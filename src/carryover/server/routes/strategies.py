@@ -8,11 +8,10 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from carryover.core.errors import Invalid
 from carryover.core.strategy import Effective
 from carryover.core.strategy_wire import show_effective
 from carryover.server import answers
-from carryover.server.bodies import ViewIn, body, members, one_of
+from carryover.server.bodies import ViewIn, body, members
 from carryover.server.deps import AgentId, Id, OfAgent, Reader, Writer, named
 from carryover.server.openapi import gives, takes
 from carryover.server.sent import Sent
@@ -85,7 +84,5 @@ def _answer(effective: Effective) -> Response:
 def _asked(request: Request, given: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
     """The fields that are given, and the version that is expected. Raises Malformed or Invalid."""
     fields = dict(given)
-    version = fields.pop("expected_version", None)
-    if version is not None and (type(version) is not int or not 0 <= version < 2**53):
-        raise Invalid("expected_version is no version; send one as it was answered, like 3", field="expected_version")
-    return fields, one_of(version, answers.expected_version(request), "expected_version")
+    expected = answers.expected(request, fields)
+    return fields, expected

@@ -1,0 +1,5 @@
+"""What the flows share."""
+
+from browsing import browser
+
+__all__ = ["browser"]
