@@ -72,3 +72,10 @@ def test_what_goes_wrong_is_told(talking: Commands, fake: FakeMessagesStream) ->
 def test_without_a_model(carryover: Commands) -> None:
     carryover("chat", "s1", "-m", "Hi.", code=1)
     assert "set `llm` (CARRYOVER_LLM)" in carryover.err
+
+
+def test_it_tells_the_model_how_the_user_likes_to_be_served(talking: Commands, fake: FakeMessagesStream) -> None:
+    talking("profile", "edit", "ann", "--text", "reads on a small screen")
+    talking("chat", "s1", "-m", "Hi.", "--user", "ann")
+    talking("chat", "s1", "-m", "Hi.", "--user", "ann", "--no-persona")
+    assert ["small screen" in request.system for request in fake.requests] == [True, False]

@@ -7,6 +7,7 @@ import inspect
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,16 @@ def test_an_answer_and_its_run(chat: Chat | RemoteChat, fake: FakeMessagesStream
     assert [event.type for event in detail.events if event.type == "tool_output"] == ["tool_output"]
     assert said_in(running.memory)[0] == ("user", "message", "Read it.")
     assert running.memory.session("s").user_id == "ann"
+
+
+def test_the_persona_and_warnings(chat: Chat | RemoteChat, fake: FakeMessagesStream, running: Running) -> None:
+    choice = next(one for one in running.memory.profiles.choices() if one.text == "Does not want emojis.")
+    running.memory.profiles.edit("ann", pins=[choice.id])
+    fake.cache_minimum = 100_000
+    asked = ChatRequest("s", "Hello.", user_id="ann", persona=False)
+    assert chat.send(asked).warnings == ()
+    assert len(chat.send(replace(asked, persona=True)).warnings) == 1
+    assert ["emojis" in request.system for request in fake.requests] == [False, True]
 
 
 def test_a_stream(chat: Chat | RemoteChat, fake: FakeMessagesStream) -> None:

@@ -1,7 +1,7 @@
 """A fake of Anthropic's Messages API: text, forced tool calls, `output_config` formats, and a prefix cache.
 
-The cache follows the vendor's rule: a prefix is tools, system and messages up to the last `cache_control`; the first
-request that carries it writes it, later ones read the longest prefix that was written before.
+The cache follows the vendor's rule: a prefix is tools, system and messages up to a `cache_control`; the first request
+that carries it writes it, later ones read the longest prefix that was written before.
 """
 
 from __future__ import annotations
@@ -69,19 +69,18 @@ class FakeMessages(FakeServer):
         parts: list[dict[str, Any]] = [*body.get("tools", []), *_blocks(body.get("system", []))]
         for message in body["messages"]:
             parts += [{"role": message["role"], **block} for block in _blocks(message["content"])]
-        prefix, prefixes = body["model"], list[str]()
-        last = 0
-        for n, part in enumerate(parts, 1):
+        prefix, prefixes, marked = body["model"], list[str](), list[str]()
+        for part in parts:
             prefix += json.dumps({key: value for key, value in part.items() if key != "cache_control"}, sort_keys=True)
             prefixes.append(prefix)
-            last = n if "cache_control" in part else last
-        total = tokens(prefix)
-        marked = prefixes[:last] if last and tokens(prefixes[last - 1]) >= self.cache_minimum else []
+            if "cache_control" in part and tokens(prefix) >= self.cache_minimum:
+                marked.append(prefix)
+        total, most = tokens(prefix), max(map(tokens, marked), default=0)
         with self._lock:
-            known = [tokens(text) for text in marked if text in self._cached]
-            self._cached.update(marked[-1:])
+            known = [tokens(text) for text in prefixes if tokens(text) <= most and text in self._cached]
+            self._cached.update(marked)
         read = max(known, default=0)
-        written = tokens(marked[-1]) - read if marked else 0
+        written = max(0, most - read)
         return {
             "input_tokens": total - read - written,
             "cache_read_input_tokens": read,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 from carryover.core.errors import Invalid
+from carryover.core.headings import CHANGED
+from carryover.core.persona import HEADING
 from carryover.core.scope import Scope
 from carryover.integrations.mcp_http import address
 from carryover.store import keys
@@ -125,10 +128,29 @@ def test_what_was_logged_is_found_and_told(over: Callable[[Body], None]) -> None
     over(body)
 
 
+def test_a_persona_stays_the_same_for_a_session(tmp_path: Path) -> None:
+    with open_memory(tmp_path / "home") as memory, serving(memory) as running:
+        ids = {choice.text: choice.id for choice in memory.profiles.choices()}
+        pin = partial(memory.profiles.edit, "ann")
+        pin(pins=[ids["Does not want emojis."]])
+
+        async def body(client: Client) -> None:
+            assert await ok(client, "get_persona", user="nobody") == ""
+            told = await ok(client, "get_persona", user="ann", session_id="s1")
+            assert told == f"{HEADING}\n- Does not want emojis."
+            pin(pins=[])
+            later = await ok(client, "get_persona", user="ann", session_id="s1")
+            assert later.startswith(f"{told}\n\n{CHANGED}")
+            assert await ok(client, "get_persona", user="ann") == ""
+            assert "user_id" in (await refused(client, "get_persona", user="a\nb"))[0]
+
+        by_stdio(tmp_path / "other", body, CARRYOVER_URL=running.url)
+
+
 def test_the_tools_say_what_they_are_for(over: Callable[[Body], None]) -> None:
     async def body(client: Client) -> None:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert list(tools) == ["get_context", "search_memory", "log_turn", "why"]
+        assert list(tools) == ["get_context", "get_persona", "search_memory", "log_turn", "why"]
         for tool in tools.values():
             assert tool.description
             assert tool.annotations is not None

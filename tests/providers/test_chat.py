@@ -18,7 +18,9 @@ from fakes.messages_stream import Call, FakeMessagesStream, Said
 
 HAIKU = "anthropic:claude-haiku-5-5"
 LOOK = ToolSpec("look", "Looks.", {"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"]})
-PROMPT = Prompt(("You help.", "The user likes tea."), ({"role": "user", "content": "Hello"},), (LOOK,), 500)
+PROMPT = Prompt(
+    ("You help.", "The user likes tea."), ({"role": "user", "content": "Hello"},), (LOOK,), 500, points=(0, 1)
+)
 LONG = "A text of more than one delta, so that it can be broken in its middle."
 
 
@@ -77,9 +79,18 @@ def test_the_head_has_two_breakpoints_and_the_conversation_one(model: ChatModel,
     assert body["cache_control"]["type"] == "ephemeral"
     assert "cache_control" in body["tools"][-1]
     assert body["max_tokens"] == 500
-    three = replace(PROMPT, system=("One.", "Two.", "Three."))
-    heard(model, three)
+    heard(model, replace(PROMPT, system=("One.", "Two.", "Three."), points=(0, 2)))
     assert ["cache_control" in block for block in fake.requests[1].body["system"]] == [True, False, True]
+
+
+def test_no_more_breakpoints_are_asked_for_than_there_are(model: ChatModel, fake: FakeMessagesStream) -> None:
+    """With three in the head, the one behind the tools is given up: the first of the head covers them."""
+    fake.answer = "Hello."
+    heard(model, replace(PROMPT, system=("One.", "Two.", "Three.", "Four."), points=(0, 1, 2, 3)))
+    body = fake.requests[0].body
+    assert ["cache_control" in block for block in body["system"]] == [False, True, True, True]
+    assert "cache_control" not in body["tools"][-1]
+    assert json.dumps(body).count('"cache_control"') == 4
 
 
 def test_a_longer_conversation_reads_its_beginning_from_the_cache(model: ChatModel, fake: FakeMessagesStream) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from typing import Any
 
+from carryover.chat import caching
+from carryover.chat import persona as personas
 from carryover.chat import prompt as prompts
 from carryover.chat import tools as calling
 from carryover.chat.journal import Happened, Journal, Settled, begin
@@ -28,6 +30,7 @@ from carryover.core.chat import (
     ToolOutput,
 )
 from carryover.core.errors import Cancelled, CarryoverError, Conflict, NotFound, StoreUnavailable
+from carryover.core.persona import Persona
 from carryover.core.session import Draft, Place
 from carryover.core.strategy import View
 from carryover.core.text import count_tokens
@@ -75,19 +78,28 @@ class _Running:
         self.usage = Usage(model.name)
         self.said = ""  # of the call that is being made
         self.reservation: str | None = None
+        self.warnings: tuple[str, ...] = ()
 
     def rounds(self) -> Generator[ChatEvent]:
         view = prompts.view_of(self.memory, self.request)
-        head = prompts.head_of(self.memory, self.request, self._as_of(view))
+        persona = self._persona()
+        if persona is not None and self._tell_change(persona, view):
+            view = prompts.view_of(self.memory, self.request)
+        is_warm = self._is_warm(view)
+        own = "" if persona is None else persona.text
+        head = prompts.head_of(self.memory, self.request, own, self._as_of(is_warm=is_warm))
         specs = [tool.spec for tool in self.tools]
-        number = 0
+        watch, number = None, 0
         while True:
             number += 1
             may_call = number < ROUNDS
             prompt = prompts.prompt_of(head, view, specs, self.request, may_call=may_call)
-            yield from self._ask(number, head, view, prompt)
+            watch = watch or self._watch(prompt, head, is_warm=is_warm)
+            moved = yield from self._ask(number, head, view, prompt)
             reply = yield from self._hear(prompt)
+            watch.hear(reply.usage, moved=moved)
             if not reply.calls or not may_call:
+                self.warnings += watch.warnings
                 yield self._end(reply, view, "max_tokens" if reply.cut else "calls" if reply.calls else "end")
                 return
             yield from self._call(reply)
@@ -112,25 +124,45 @@ class _Running:
         self.journal.note(happened, drafts, settled)
         self.journal.over = True
 
-    def _as_of(self, view: View) -> int | None:
+    def _persona(self) -> Persona | None:
+        persona, warnings = personas.persona_of(self.memory, self.request, self.journal.user)
+        self.warnings += warnings
+        return persona
+
+    def _tell_change(self, persona: Persona, view: View) -> bool:
+        """Whether the log has got a turn that tells what the user changed, because the view has none."""
+        note = personas.untold(self.memory, persona, view)
+        if note is not None:
+            self.journal.note([("persona", 0, {"version": persona.version})], [note])
+        return note is not None
+
+    def _watch(self, prompt: Prompt, head: prompts.Head, *, is_warm: bool) -> caching.Watch:
+        own_prices = self.memory.engine.settings.prices
+        return caching.watch(self.model.name, prompt, head.persona, own_prices=own_prices, is_warm=is_warm)
+
+    def _is_warm(self, view: View) -> bool:
+        """Whether the provider still has in its cache what the run before sent."""
+        journal, warm_ms = self.journal, view.strategy.cache_ttl_s * 1000
+        return journal.quiet_since is not None and journal.started_at - journal.quiet_since <= warm_ms
+
+    def _as_of(self, *, is_warm: bool) -> int | None:
         """The moment as of which the context is read: in a warm session that of the run before, so that the head
         stays as it is."""
         journal = self.journal
         if not self.request.context:
             return None
-        warm_ms = view.strategy.cache_ttl_s * 1000
-        warm = journal.quiet_since is not None and journal.started_at - journal.quiet_since <= warm_ms
-        return journal.head_at if warm and journal.head_at is not None else journal.started_at
+        return journal.head_at if is_warm and journal.head_at is not None else journal.started_at
 
-    def _ask(self, number: int, head: prompts.Head, view: View, prompt: Prompt) -> Generator[Compaction]:
-        """What the request is made of stands in the run, and it is within the caps."""
+    def _ask(self, number: int, head: prompts.Head, view: View, prompt: Prompt) -> Generator[Compaction, None, bool]:
+        """What the request is made of stands in the run, and it is within the caps; whether the view was cut."""
         request = self.request
         with self.memory.engine.store.read(self.memory.scope) as tx:
             before = runs.newest(tx, request.agent_id, request.session_id, "view")
         made = prompts.compaction_of(view, None if before is None else before.payload)
         happened: list[Happened] = []
         if number == 1:
-            tokens = [count_tokens(block) for block in head.blocks]
+            blocks = {"instructions": head.instructions, "persona": head.persona, "context": head.context}
+            tokens = {name: count_tokens(block) for name, block in blocks.items()}
             happened.append(("head", None, {"as_of": head.as_of, "tokens": tokens}))
         happened.append(("view", None, prompts.shown_of(view) | encode(prompts.figures_of(view))))
         if made is not None:
@@ -143,6 +175,7 @@ class _Running:
         self.reservation = self.journal.ask(happened, self.model.price(estimate))
         if made is not None:
             yield made
+        return made is not None
 
     def _hear(self, prompt: Prompt) -> Generator[ChatEvent, None, ModelReply]:
         self.said = ""
@@ -196,6 +229,7 @@ class _Running:
                 sources=view.sources,
                 view=prompts.figures_of(view),
                 stop=stop,
+                warnings=self.warnings,
             )
 
         def finished(places: Sequence[Place]) -> dict[str, Any]:

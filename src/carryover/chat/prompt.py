@@ -19,23 +19,25 @@ _MARGIN = 1.3  # of a view's tokens, which are estimates, for what is held again
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What stands before the conversation: blocks of which each changes more often than the one before it.
+    """What stands before the conversation, in the order of how often it changes: with the program, with the user, with
+    the session.
 
     `as_of` is the moment as of which the context was read, where there is one.
     """
 
-    blocks: tuple[str, ...]
+    instructions: str
+    persona: str
+    context: str
     as_of: int | None
 
 
-def head_of(memory: Carryover, request: ChatRequest, as_of: int | None) -> Head:
+def head_of(memory: Carryover, request: ChatRequest, persona: str, as_of: int | None) -> Head:
     """The head with the context as it was then: read as of one moment, it has the same bytes for ever after, but for
     what was erased since."""
     context = ""
     if request.context and as_of is not None:
         context = memory.context(request.session_id, agent=request.agent_id, as_of=as_of).markdown
-    blocks = (request.instructions.strip(), context.strip())
-    return Head(tuple(block for block in blocks if block), as_of)
+    return Head(request.instructions.strip(), persona.strip(), context.strip(), as_of)
 
 
 def view_of(memory: Carryover, request: ChatRequest) -> View:
@@ -44,16 +46,23 @@ def view_of(memory: Carryover, request: ChatRequest) -> View:
 
 
 def prompt_of(head: Head, view: View, tools: Sequence[ToolSpec], request: ChatRequest, *, may_call: bool) -> Prompt:
-    """The request to the model. What the log's own system turns say stands behind the instructions."""
+    """The request to the model. What the log's own system turns say stands behind the instructions.
+
+    The cache is asked for behind what all sessions share, behind what those of the user share, and behind the head.
+    """
     items = [_item(item) for item in view.items]
-    own = tuple(block["text"] for block in catalog.system_of(items))
-    first = head.blocks[:1] if request.instructions.strip() else ()
+    shared = (head.instructions, *(block["text"] for block in catalog.system_of(items)))
+    shared = tuple(block for block in shared if block)
+    own = tuple(block for block in (head.persona, head.context) if block)
+    # System turns of the log may be the session's alone.
+    ends = {1 if head.instructions else len(shared), len(shared) + bool(head.persona), len(shared) + len(own)}
     return Prompt(
-        system=(*first, *own, *head.blocks[len(first) :]),
+        system=(*shared, *own),
         messages=catalog.written("anthropic", items),
         tools=tuple(tools),
         max_tokens=request.max_tokens,
         may_call=may_call,
+        points=tuple(sorted(end - 1 for end in ends if end)),
     )
 
 

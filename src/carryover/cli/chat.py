@@ -30,6 +30,9 @@ Fields = Annotated[
     str | None,
     typer.Option("--strategy", metavar="JSON", help="Fields of the strategy that count here.", show_default=False),
 ]
+Told = Annotated[
+    bool, typer.Option("--persona/--no-persona", help="Whether the model is told how the user likes to be served.")
+]
 
 
 @app.command(epilog=example("carryover chat s1", "carryover chat s1 -m 'Which database did we choose?' --json"))
@@ -40,6 +43,7 @@ def chat(
     message: Message = None,
     instructions: Instructions = "",
     strategy: Fields = None,
+    persona: Told = True,
     as_json: AsJson = False,
 ) -> None:
     """Talk with a model: each line is a turn, and all that is said is in the log. Ctrl-C stops an answer.
@@ -52,7 +56,7 @@ def chat(
         talk = made.chat if load().settings.url else importlib.import_module("carryover.chat.verbs").Chat(opened)
         alone = message is None and sys.stdin.isatty()
         for said in [message] if message is not None else _lines(asking=alone):
-            asked = ChatRequest(session, said, agent, user, instructions, fields)
+            asked = ChatRequest(session, said, agent, user, instructions, fields, persona=persona)
             try:
                 _answer(talk, asked, as_json)
             except KeyboardInterrupt:

@@ -165,6 +165,7 @@ def _asked(request: ChatRequest, path: str, read: Any) -> Call[Any]:
         "tools": list(request.tools),
         "max_tokens": request.max_tokens,
         "context": request.context,
+        "persona": request.persona,
         # The key makes it safe to send the request again when the line broke before the answer.
         "idempotency_key": request.idempotency_key or secrets.token_hex(12),
     }

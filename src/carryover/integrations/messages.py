@@ -16,9 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
+from carryover.chat.persona import due
 from carryover.core.errors import Invalid
+from carryover.core.persona import Persona
 from carryover.core.scope import DEFAULT
-from carryover.core.session import Append, Appended, Draft
+from carryover.core.session import INJECTED, Append, Appended, Draft, Place
 from carryover.core.strategy import View
 from carryover.core.text import digest
 from carryover.jobs.logger import logger_for
@@ -90,6 +92,7 @@ class Conversation:
         self._ttl = cache_ttl
         self._before: _Asked | None = None
         self._asked: _Asked | None = None
+        self._change = "", 0  # of the user's profile, as it was told last, and the turn that tells it
 
     @property
     def cache_key(self) -> str:
@@ -115,23 +118,62 @@ class Conversation:
             return None
         return self._memory.append(Append(self.session_id, tuple(drafts), self.agent, self.user))
 
-    def request(self, system: str | Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
+    def request(
+        self, system: str | Sequence[Mapping[str, Any]] | None = None, *, persona: bool = False
+    ) -> dict[str, Any]:
         """The arguments of `create` that hold the conversation, with the instructions in `system` before it.
 
-        For Anthropic cache breakpoints are set; for responses, the key of the cache. Raises NotFound or Invalid.
+        For Anthropic cache breakpoints are set; for responses, the key of the cache. With `persona`, how the user likes
+        to be served stands behind the instructions, as it was known when the session was opened; what they changed of
+        that since is told once, in a turn of its own. Raises NotFound, Invalid or KeyLost.
         """
-        view = self._memory.strategies.view(
-            self.session_id, agent=self.agent, strategy=self.strategy, format=self.provider
-        )
+        told = self._persona() if persona else None
+        view = self._view()
+        if told is not None and self._tell_change(told, view):
+            view = self._view()
         self._asked = _Asked(view, time.monotonic())
         items: list[Native] = list(view.items)
+        own = told.text if told is not None else ""
         if self.provider == "anthropic":
             blocks = [{"type": "text", "text": system}] if isinstance(system, str) else list(system or ())
-            head, messages = anthropic.with_breakpoints([*blocks, *view.system], items, ttl=self._ttl)
+            behind = [{"type": "text", "text": own}] if own else []
+            shared = len(blocks) or len(view.system) if own else 0
+            head = [*blocks, *view.system, *behind]
+            head, messages = anthropic.with_breakpoints(head, items, shared=shared, ttl=self._ttl)
             return {"messages": messages} | ({"system": head} if head else {})
+        parts = [part for part in (system, own) if part]
         if self.provider == "openai-chat":
-            return {"messages": [*([{"role": "system", "content": system}] if system else []), *items]}
-        return {"input": items, "prompt_cache_key": self.cache_key} | ({"instructions": system} if system else {})
+            return {"messages": [*({"role": "system", "content": part} for part in parts), *items]}
+        instructions = system if not own else "\n\n".join(map(str, parts))
+        told_first = {"instructions": instructions} if instructions else {}
+        return {"input": items, "prompt_cache_key": self.cache_key} | told_first
+
+    def _view(self) -> View:
+        return self._memory.strategies.view(
+            self.session_id, agent=self.agent, strategy=self.strategy, format=self.provider
+        )
+
+    def _persona(self) -> Persona:
+        if self.user is None:
+            raise Invalid("a persona is of a user; say whose conversation it is (`user=`)", field="user")
+        return self._memory.profiles.persona(self.user, session_id=self.session_id, agent=self.agent)
+
+    def _tell_change(self, persona: Persona, view: View) -> bool:
+        """Whether the log has got a turn that tells what the user changed, because the view has none that does."""
+        before, seq = self._change
+        text = due(before if seq >= view.cut_seq else "", persona.tail)
+        if not text:
+            return False
+        key = digest("persona", persona.etag, text, str(seq))
+        place = self._log(text, key)
+        if place.seq < view.cut_seq:  # another process told it, and it was cut away since
+            place = self._log(text, f"{key}:{view.cut_seq}")
+        self._change = text, place.seq
+        return True
+
+    def _log(self, text: str, key: str) -> Place:
+        note = Draft("system", text, metadata={INJECTED: "persona"}, idempotency_key=key)
+        return self._memory.append(Append(self.session_id, (note,), self.agent, self.user)).turns[0]
 
     def _note(self, response: Native) -> None:
         """The response's use of the cache is known, and told where it is not what the requests led to expect."""

@@ -1,7 +1,8 @@
 """One streamed call of a language model in a conversation, over pydantic-ai.
 
-Head and conversation are marked for the provider's prompt cache: where it takes breakpoints, one stands behind the
-tools, one behind the first block of the head, one behind its last, and one at the end of the messages.
+Head and conversation are marked for the provider's prompt cache. Where it takes breakpoints, which are four at most,
+they stand where the prompt asks for them in its head and at the end of the messages; and behind the tools, if one is
+left: what follows them covers them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Generator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from carryover.core.chat import ModelReply, Prompt, TextDelta, Thought, ToolCall
 from carryover.core.errors import Cancelled, ProviderError, ProviderUnavailable
@@ -30,6 +31,7 @@ _LOOK_S = 0.1  # how soon it is noticed that a call is to be stopped
 _END_S = 5.0  # how long a call that is stopped may take to close its connection
 _LATER = "try again"
 ANTHROPIC = "anthropic"
+POINTS = 3  # breakpoints that the head may have, of four; one stands at the end of the messages
 
 
 @dataclass(slots=True)
@@ -135,9 +137,13 @@ class ChatModel:
             cache=True,
             thinking=False,  # or as little as the model allows
         )
-        if self._is_anthropic and prompt.system:
-            # The library takes several blocks, but marks one, or changes what they say.
-            settings["extra_body"] = {"system": marked(prompt.system)}
+        if self._is_anthropic:
+            points = prompt.points[-POINTS:]
+            cached = {"anthropic_cache": True, "anthropic_cache_tool_definitions": len(points) < POINTS}
+            settings = cast("ModelSettings", {**settings, **cached})
+            if prompt.system:
+                # The library takes several blocks, but marks one, or changes what they say.
+                settings["extra_body"] = {"system": marked(prompt.system, points)}
         if prompt.tools and not prompt.may_call:
             settings["tool_choice"] = "none"  # they stay in the request: what follows them is in the cache
         return settings

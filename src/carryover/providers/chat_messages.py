@@ -49,11 +49,11 @@ def parameters_of(prompt: Prompt, *, head: bool) -> ModelRequestParameters:
     return ModelRequestParameters(function_tools=tools, instruction_parts=blocks)
 
 
-def marked(blocks: Sequence[str]) -> list[dict[str, Any]]:
-    """The head as the Messages API has it, with breakpoints of the cache behind its first block and its last."""
+def marked(blocks: Sequence[str], points: Sequence[int]) -> list[dict[str, Any]]:
+    """The head as the Messages API has it, with breakpoints of the cache behind the blocks at these places."""
     made: list[dict[str, Any]] = [{"type": "text", "text": block} for block in blocks]
-    for block in made[:1] + made[-1:]:
-        block["cache_control"] = {"type": "ephemeral"}
+    for n in points:
+        made[n]["cache_control"] = {"type": "ephemeral"}
     return made
 
 

@@ -27,6 +27,7 @@ class ChatIn(Struct, forbid_unknown_fields=True):
     tools: list[str] = msgspec.field(default_factory=lambda: list(CHAT_TOOLS))
     max_tokens: Annotated[int, Meta(ge=1, lt=2**31)] = 4_096
     context: bool = True
+    persona: bool = True
     idempotency_key: str | None = None
 
 
@@ -45,6 +46,7 @@ def request_of(asked: ChatIn) -> ChatRequest:
         tools=tuple(asked.tools),
         max_tokens=asked.max_tokens,
         context=asked.context,
+        persona=asked.persona,
         idempotency_key=asked.idempotency_key,
     )
 

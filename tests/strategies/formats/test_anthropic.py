@@ -222,6 +222,15 @@ def test_breakpoints_end_the_head_what_was_before_the_newest_words_and_the_whole
     assert with_breakpoints([], []) == ([], [])
 
 
+def test_what_others_begin_with_too_has_a_breakpoint_of_its_own() -> None:
+    messages = [USER, assistant(text("a")), user(text("b"))]
+    head, made = with_breakpoints([text("s"), text("t"), text("u")], messages, shared=2)
+    assert ["cache_control" in block for block in head] == [False, True, True]
+    assert marked(made) == [(1, 0), (2, 0)]
+    head, _ = with_breakpoints([text("s"), text("t")], messages, shared=2)
+    assert ["cache_control" in block for block in head] == [False, True]
+
+
 def test_breakpoints_that_blocks_came_with_are_taken_off() -> None:
     messages = [user(text("a") | {"cache_control": MARK}), assistant(text("b")), USER]
     assert marked(with_breakpoints([], messages)[1]) == [(1, 0), (2, 0)]
@@ -233,13 +242,14 @@ def test_thoughts_and_empty_texts_are_never_marked() -> None:
     assert with_breakpoints([text("")], messages)[0] == [text("")]
 
 
+@pytest.mark.parametrize("shared", [0, 1])
 @pytest.mark.parametrize("parallel", [1, 4])
-def test_what_the_request_before_wrote_is_always_found(parallel: int) -> None:
+def test_what_the_request_before_wrote_is_always_found(parallel: int, shared: int) -> None:
     """In loops of calls of any length: a breakpoint is where it ended, or at most twenty blocks behind."""
     messages = [USER, assistant(text("a")), user(text("b"))]
     ended = 0
     for step in range(40):
-        head, made = with_breakpoints([text("s")], messages)
+        head, made = with_breakpoints([text("s"), text("t")], messages, shared=shared)
         blocks = [block for message in made for block in message["content"]]
         marks = [n for n, block in enumerate(blocks, 1) if "cache_control" in block]
         assert len(marks) + sum("cache_control" in block for block in head) <= 4

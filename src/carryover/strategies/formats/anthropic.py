@@ -37,7 +37,8 @@ _MEDIA = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _LONGEST_ID = 60  # of 64, with room for what tells two calls of one id apart
 _LONGEST_NAME = 64
 _LOOK_BACK = 20  # blocks before a breakpoint in which the provider looks for what it has cached
-_MARKS = 3  # breakpoints of the cache that messages may keep: one of the four is the system head's
+_MOST_MARKS = 4  # breakpoints of the cache that a request may have
+_MARKS = 3  # of them that messages may keep: one is the system head's
 
 
 def drafts(messages: Sequence[Mapping[str, Any]]) -> list[Draft]:
@@ -232,14 +233,18 @@ def unmarked(block: Native) -> Native:
 
 
 def with_breakpoints(
-    system: Sequence[Mapping[str, Any]], messages: Sequence[Mapping[str, Any]], *, ttl: str | None = None
+    system: Sequence[Mapping[str, Any]],
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    shared: int = 0,
+    ttl: str | None = None,
 ) -> tuple[list[Native], list[Native]]:
     """Copies of a head and its messages with at most four cache breakpoints, and none of those they came with.
 
-    They stand at the end of the head, before the newest of the user's turns, where the request before this one ended
-    if the provider would not look back so far, and at the end. `ttl` is how long the provider keeps what it caches
-    (`5m`, its own default, or `1h`). Leave the tools without one: they come before the head, whose breakpoint covers
-    them.
+    They stand at the end of the head, and of its first `shared` blocks if others begin with these too; before the
+    newest of the user's turns; where the request before this one ended if the provider would not look back so far; and
+    at the end. `ttl` is how long the provider keeps what it caches (`5m`, its own default, or `1h`). Leave the tools
+    without one: they come before the head, whose breakpoint covers them.
     """
     mark: Native = {"type": "ephemeral"} | ({"ttl": ttl} if ttl else {})
     head = [unmarked(dict(block)) for block in system]
@@ -251,9 +256,13 @@ def with_breakpoints(
     for message in told:
         ends.append((ends[-1] if ends else 0) + len(message["content"]))
     turn = _newest_turn(told, ends)
-    marked = [head[-1:], blocks[:turn], blocks]
+    marked = [head[-1:], blocks]
+    if 0 < shared < len(head):
+        marked.append(head[shared - 1 : shared])
     if len(blocks) - turn > _LOOK_BACK and len(ends) > 2:
         marked.append(blocks[: ends[-3]])
+    if len(marked) < _MOST_MARKS:
+        marked.append(blocks[:turn])
     for before in marked:
         if (last := next((block for block in reversed(before) if _takes_mark(block)), None)) is not None:
             last["cache_control"] = mark
