@@ -17,7 +17,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         runs = [["benchmarks.append", folder], ["benchmarks.server", "--model"]]
         runs += [["benchmarks.postgres"], ["benchmarks.fairness"], ["benchmarks.drain"], ["benchmarks.vectors"]]
-        runs += [["benchmarks.detect"], ["benchmarks.hooks"], ["benchmarks.views"]]
+        runs += [["benchmarks.detect"], ["benchmarks.hooks"], ["benchmarks.views"], ["benchmarks.codebook"]]
+        runs += [["benchmarks.persona_open"]]
         runs += [["carryover", "eval", "strategies", "--made-up", "5"]]
         if SHARED.is_dir():
             runs += [["benchmarks.search"], ["benchmarks.contexts"], ["benchmarks.ablation"]]

@@ -130,3 +130,35 @@ def test_strategies_are_replayed_over_the_own_log(carryover: Commands) -> None:
 def test_strategies_that_cannot_be_are_refused(carryover: Commands, arguments: tuple[str, ...], wanted: str) -> None:
     carryover("eval", "strategies", "--made-up", "1", *arguments, code=1)
     assert wanted in carryover.err
+
+
+def test_personas_are_measured_of_made_up_users(
+    carryover: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARRYOVER_EMBEDDER", "minilm")
+    out = tmp_path / "report"
+    printed = carryover("eval", "persona", "--quick", "--seed", "3", "--json", "--out", str(out))
+    told = json.loads(printed)
+    assert "measurements: 9 of 9" in carryover.err
+    assert set(told["headline"]) == {
+        "label_hit", "label_hit_plain", "precision", "recall", "leaks", "block_change_rate", "unseen_after_growth",
+        "cost_ratio_uncached", "cost_ratio_cached", "open_ms_p50", "label_hit_noticed", "precision_noticed",
+        "recall_noticed", "unseen_after_growth_noticed",
+    }  # fmt: skip
+    assert told["headline"]["label_hit"] > told["headline"]["label_hit_plain"]
+    assert "from seed 3" in told["about"]["users"]
+    assert json.loads((out / "persona.json").read_text()) == told
+    assert "## Goals" in (out / "persona.md").read_text()
+    assert "<!doctype html>" in (out / "persona.html").read_text()
+
+
+def test_personas_are_measured_where_the_database_is(
+    carryover: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carryover("eval", "persona", str(tmp_path), "--quick", "--seed", "-1", code=2)
+    monkeypatch.setenv("CARRYOVER_EMBEDDER", "none")
+    carryover("eval", "persona", "--quick", code=1)
+    assert "unset embedder" in carryover.err
+    monkeypatch.setenv("CARRYOVER_URL", "http://127.0.0.1:1")
+    carryover("eval", "persona", "--quick", code=1)
+    assert "run this where the server runs" in carryover.err

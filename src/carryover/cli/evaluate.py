@@ -190,6 +190,49 @@ def strategies(
     )
 
 
+@app.command(
+    epilog=example(
+        "carryover eval persona --quick",
+        "carryover eval persona ../shared/eval --out ./report",
+        "carryover eval persona --json --seed 7",
+    )
+)
+def persona(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]",
+            exists=True,
+            file_okay=False,
+            show_default=False,
+            help="Holds `prefeval`, and `msc_personas` if they are there; without it, no natural text is measured.",
+        ),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Few users and one world: a look, no measurement.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Which worlds are made up.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", file_okay=False, show_default=False, help="Write persona.md, .html and .json."),
+    ] = None,
+) -> None:
+    """Measure what personas say of made-up users, how true it is, what leaks, what it costs, and how long it takes.
+
+    Users say what they want in turns; rules notice it, and no model is called. Beside ours stand the plain strategy and
+    others. All of it is in databases that are thrown away, and takes minutes.
+    """
+    settings = memory.local("eval persona")
+    measuring = _late("persona")
+    plan = (measuring.QUICK if quick else measuring.Plan()).seeded(seed)
+    with show.progress("measurements", plan.steps) as advance:
+        report = measuring.run(folder, settings, plan, lambda: advance(1))
+    if out is not None:
+        _files("persona", report.markdown(), lambda: _late("persona_page").page(report), out)
+        (out / "persona.json").write_text(report.json(), "utf-8")
+        show.note(f"wrote {out / 'persona.json'}")
+    show.out(report.json() if as_json else report.markdown())
+
+
 def _published(folder: Path, plan: Any, settings: Settings, cache: Path | None, jobs: int) -> Any:
     measuring = _late("recall")
     total = sum(1 for _ in measuring.found(folder, plan))  # reads every file before the long work begins
@@ -231,14 +274,18 @@ def _tell(report: Any, differences: list[Any], json_file: Path | None, report_di
 def _write(name: str, report: Any, markdown: str, page: Callable[[], str], to: tuple[Path | None, Path | None]) -> None:
     json_file, report_dir = to
     if report_dir is not None:
-        report_dir.mkdir(parents=True, exist_ok=True)
-        (report_dir / f"{name}.md").write_text(markdown, "utf-8")
-        (report_dir / f"{name}.html").write_text(page(), "utf-8")
-        show.note(f"wrote {report_dir / f'{name}.html'} and {report_dir / f'{name}.md'}")
+        _files(name, markdown, page, report_dir)
     if json_file is not None and str(json_file) != "-":
         json_file.write_text(report.json(), "utf-8")
         show.note(f"wrote {json_file}")
     show.out(report.json() if str(json_file) == "-" else markdown)
+
+
+def _files(name: str, markdown: str, page: Callable[[], str], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.md").write_text(markdown, "utf-8")
+    (folder / f"{name}.html").write_text(page(), "utf-8")
+    show.note(f"wrote {folder / f'{name}.html'} and {folder / f'{name}.md'}")
 
 
 def _late(name: str) -> Any:
