@@ -191,8 +191,9 @@ def test_noticing_erasing_fitting_and_asking_at_once(database_url: str, tmp_path
         while memory.engine.worker.run_one((noticing.KIND,), tenant="default"):
             pass
         with memory.engine.store.read(memory.scope) as tx:
-            left = sa.select(sa.func.count()).select_from(queue.jobs).where(queue.jobs.c.kind == noticing.KIND)
-            assert tx.conn.execute(left.where(queue.jobs.c.tenant == tx.tenant)).scalar_one() == 0
+            left = [(job.subject, job.reason) for job in queue.listed(tx) if job.kind == noticing.KIND]
+            # A key that is dropped in the very moment in which it is made: that job is tried again in a while.
+            assert [one for one in left if not one[0].startswith("default/u0-")] == []
             for user in users[1:]:
                 found = [
                     (one.quote.session_id, one.value) for one in preferences.of_user(tx, memory.engine.vault, user)

@@ -34,6 +34,7 @@ CENTRED = 8  # vectors from which their mean says something
 STRICT = 0.8  # of the reach, where no facet was named
 # What of a book is JSON as it stands.
 _PLAIN = ("version", "space", "strategy", "terms", "learned", "fitted", "purity", "why", "preferences", "users", "far")
+_BATCH = 64  # texts that are embedded at once
 _MAGIC = b"carryover codebook 1\n"
 _ROWS = 4096  # that are compared with all centroids at once
 _MOST_STARTERS = 8
@@ -200,7 +201,9 @@ def _numbered(seed: Seed) -> Seed:
 
 def _sown(cells: Mapping[str, Cells], seeds: Sequence[Seed], embedder: Embedder) -> dict[str, Cells]:
     texts = [(seed, text) for seed in seeds for text in dict.fromkeys((seed.name, *seed.texts))]
-    vectors = unit(np.asarray(embedder.embed([text for _, text in texts]), np.float32))
+    said = [text for _, text in texts]
+    parts = [embedder.embed(said[at : at + _BATCH]) for at in range(0, len(said), _BATCH)]  # others embed in between
+    vectors = unit(np.concatenate([np.asarray(part, np.float32) for part in parts]))
     grown: dict[str, Cells] = {}
     for facet in dict.fromkeys(seed.facet for seed in seeds):
         here = [n for n, (seed, _) in enumerate(texts) if seed.facet == facet]

@@ -142,20 +142,24 @@ def _since(tx: Tx, head: Head, through: int) -> tuple[tuple[Turn, ...], int]:
 
 def _think(means: Means, work: Work) -> tuple[Made, Usage]:
     heard, usage = means.noticer(work.tenant).notice(work.turns, work.told) if work.turns else ([], Usage())
-    book = _with_vectors(means, work)
     at = {turn.seq: turn.received_at for turn in work.turns}
-    new = _placed(book, [_preference(work, one, at[one.seq]) for one in heard], means.embedder)
+    new = _embedded([_preference(work, one, at[one.seq]) for one in heard], means.embedder)
     known = [one for one in work.known if not _is_taken_back(work, one)]
     # What no label stood for is looked at again whenever the user was here: the codebook may have grown.
     far = [one for one in known if one.label is None]
-    placed = [one for one in _again(book, far) if one.label is not None]
+    book = work.book
+    both = _placed(book, [*new, *far])
+    if any(one.label is None for one in both):
+        book = _with_vectors(means, work)
+        both = _placed(book, [*new, *far])
+    new, placed = both[: len(new)], [one for one in both[len(new) :] if one.label is not None]
     moved = {one.id: one for one in placed}
     code = code_of([*(moved.get(one.id, one) for one in known), *new], book)
     return Made(tuple(new), tuple(placed), code), replace(usage, turns_covered=len(work.turns))
 
 
 def _with_vectors(means: Means, work: Work) -> Codebook:
-    """The tenant's codebook; before the first fit the shipped labels, with their vectors."""
+    """The tenant's codebook; before the first fit the shipped labels, whose vectors take a while to make."""
     book, books = work.book, means.parts.books
     if book.space or means.embedder is None or books.strategy != "facets":
         return book
@@ -177,19 +181,19 @@ def _preference(work: Work, one: Noticed, at: Time) -> Preference:
     )
 
 
-def _placed(book: Codebook, new: list[Preference], embedder: Embedder | None) -> list[Preference]:
-    """The preferences with their vectors and the labels that stand for them."""
-    if new and embedder is not None:
-        values = list(dict.fromkeys(one.value for one in new))
-        vectors = dict(zip(values, embedder.embed(values), strict=True))
-        space = embedder.name
-        new = [replace(one, vector=np.asarray(vectors[one.value], "<f4").tobytes(), space=space) for one in new]
-    return _again(book, new)
+def _embedded(new: list[Preference], embedder: Embedder | None) -> list[Preference]:
+    """The preferences with the vectors of their values."""
+    if not new or embedder is None:
+        return new
+    values = list(dict.fromkeys(one.value for one in new))
+    vectors = dict(zip(values, embedder.embed(values), strict=True))
+    return [replace(one, vector=np.asarray(vectors[one.value], "<f4").tobytes(), space=embedder.name) for one in new]
 
 
-def _again(book: Codebook, far: Sequence[Preference]) -> list[Preference]:
+def _placed(book: Codebook, said: Sequence[Preference]) -> list[Preference]:
+    """The preferences with the labels that stand for them."""
     placed: list[Preference] = []
-    for one in far:
+    for one in said:
         facet, label = assign(book, one.facet, one.value, one.vector if one.space == book.space else None)
         placed.append(replace(one, facet=facet, label=label))
     return placed
