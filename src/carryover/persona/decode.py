@@ -67,7 +67,11 @@ def decoded(
     code: Code, labels: Mapping[int, Label], edits: Edits, *, user: str, version: int, agent: str | None = None
 ) -> Persona:
     """The persona of the user at this version of their profile."""
-    lines = lines_of(code, labels, edits, agent=agent)
+    return made_of(lines_of(code, labels, edits, agent=agent), user=user, version=version)
+
+
+def made_of(lines: Sequence[Line], *, user: str, version: int) -> Persona:
+    """The persona that tells those of the lines that are to be told."""
     left_out = [line for line in lines if line.pinned and not line.shown]
     warnings = (f"{len(left_out)} pinned lines do not fit into {MOST_TOKENS} tokens; unpin some",) if left_out else ()
     return persona_of(user, version, text_of(lines), warnings=warnings)

@@ -103,8 +103,8 @@ def values(
 
 
 def tool_of(what: str, lexicon: Lexicon) -> list[tuple[str, str]]:
-    """The known tool that a phrase is, also with one word before it, or what kind it is behind it: `plain python "
-    "code`."""
+    """The known tool that a phrase is, also with one word before it, or what kind it is behind it: `plain python
+    code`."""
     words = bare_words(what)
     while len(words) > 1 and words[-1] in _KINDS:
         words = words[:-1]

@@ -24,7 +24,7 @@ from carryover.core.persona import (
     line_id,
 )
 from carryover.persona.book import Codebook, choices, current
-from carryover.persona.decode import decoded, forwarded, lines_of
+from carryover.persona.decode import forwarded, lines_of, made_of
 from carryover.persona.lines import sentence
 from carryover.persona.votes import SAME
 
@@ -43,7 +43,7 @@ def profile(
     return Profile(
         user_id=user,
         version=version,
-        persona=decoded(code, labels, edits, user=user, version=version),
+        persona=made_of(lines, user=user, version=version),
         lines=tuple(sorted(shown, key=_place)),
         edits=forwarded(edits, labels),
         book_version=book.version,

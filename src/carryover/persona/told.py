@@ -72,18 +72,19 @@ def persona(parts: Parts, scope: Scope, user: str, *, agent: str = DEFAULT, sess
     if shown is not None and shown.edited >= head.edited:
         return persona_of(user, shown.version, before)
     found = known(parts, scope, user)
-    now = persona_of(user, 0, "") if found is None else found.persona(scope.agent)
     if shown is not None:
-        return persona_of(user, shown.version, before, tail=tail_of(before, now.text))
+        now = "" if found is None else found.persona(scope.agent).text
+        return persona_of(user, shown.version, before, tail=tail_of(before, now))
     # Where nothing is known that is kept as well, else what other sessions teach would come into a running one.
     version, edited = (0, 0) if found is None else (found.head.version, found.head.edited)
-    text, own = ("", "") if found is None else (found.persona().text, found.persona(agent).text)
+    none = persona_of(user, 0, "")
+    whole, own = (none, none) if found is None else (found.persona(), found.persona(agent))
     with parts.store.write(scope) as tx:
         # A profile's version only grows, unless the user was erased meanwhile: then this is told to nobody.
         if profiles.locked(tx, user) < version:
-            return persona_of(user, 0, "")
-        personas_shown.put(tx, parts.vault, agent, session, Shown(user, text, version, edited, 0, own))
-    return now
+            return none
+        personas_shown.put(tx, parts.vault, agent, session, Shown(user, whole.text, version, edited, 0, own.text))
+    return whole if scope.agent is None else own
 
 
 def known(parts: Parts, scope: Scope, user: str) -> Known | None:
@@ -112,6 +113,11 @@ def keep(parts: Parts, tx: Tx, user: str, version: int, code: Code) -> None:
 def admit(scope: Scope, user: str) -> None:
     """Raises Forbidden without the right to read, Invalid for what is no id, NotFound for a user outside the scope."""
     scope.require("read")
+    require_user(scope, user)
+
+
+def require_user(scope: Scope, user: str) -> None:
+    """Raises Invalid for what is no id, NotFound for a user outside the scope."""
     check_id(user, "user_id")
     if scope.user not in (None, user):
         raise NotFound(f"user {user!r} does not exist here; check the id")

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from carryover.core.clock import Time
-from carryover.core.errors import Forbidden, Invalid, NotFound
+from carryover.core.errors import Forbidden, Invalid
 from carryover.core.event import PROFILES
-from carryover.core.ids import check_id
 from carryover.core.persona import (
     Choice,
     Code,
@@ -194,9 +193,7 @@ class Profiles:
         named = self._scope.user if user is None else user
         if named is None:
             raise Invalid("no user is named, and this key is nobody's own; name the user", field="user_id")
-        check_id(named, "user_id")
-        if self._scope.user not in (None, named):
-            raise NotFound(f"user {named!r} does not exist here; check the id")
+        told.require_user(self._scope, named)
         return named
 
     def _own(self, right: Right, user: str | None) -> str:
