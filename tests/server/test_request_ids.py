@@ -16,6 +16,7 @@ import pytest
 
 from commands import line_of, rest_of, started
 from serving import Running, open_memory, serving
+from waiting import until
 
 TURN = {"role": "user", "content": "We decided to use PostgreSQL."}
 ACCESS = "carryover.server.requests"
@@ -69,6 +70,7 @@ def test_each_request_has_one_line_and_it_tells_no_content(running: Running, lin
         http.get("/nowhere/s-secret")
         http.request("PATCH", "/usage")
         http.request("PROPFIND", "/usage")
+    until(lambda: len(access(lines)) == 7)  # a line follows its answer
     assert access(lines) == [
         ("POST", "/sessions/{id}/turns", 201),
         ("GET", "/memory/{agent_id}/{session_id}/window", 200),

@@ -7,15 +7,14 @@ number, for programs that do not know the migration yet.
 
 from __future__ import annotations
 
-import ast
 import logging
 import random
+import re
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -33,6 +32,7 @@ COMPATIBLE = "compatible:"  # before a revision: the counter, of no tenant, that
 _SCRIPTS = Path(__file__).parent / "migrations"
 PATIENCE_S = 60.0  # in all, for tables that are in use
 _PAUSE_S = 1.0  # before the next attempt, by half more or less
+_VALUE = re.compile(r'^(revision|compatible) = "(\d+)"', re.MULTILINE)
 _IN_USE, _NOT_OURS = "55P03", "42501"  # SQLSTATEs: a lock was not to be had; the role may not
 
 
@@ -202,15 +202,9 @@ def _scripts() -> list[Path]:
 
 def _described(path: Path) -> Revision:
     # Read, not imported: a migration needs Alembic, which is slow to load.
-    module = ast.parse(path.read_text("utf-8"))
-    values: dict[str, Any] = {
-        node.targets[0].id: node.value.value
-        for node in module.body
-        if isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Name)
-        and isinstance(node.value, ast.Constant)
-    }
-    said = (ast.get_docstring(module) or "").partition("\n")[0]
+    text = path.read_text("utf-8")
+    said = text.removeprefix('"""').partition("\n")[0].removesuffix('"""')
+    values = dict(_VALUE.findall(text))
     return Revision(values["revision"], said, values["compatible"])
 
 
