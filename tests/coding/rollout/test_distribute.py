@@ -268,14 +268,14 @@ def test_of_a_user_only_the_agents_that_are_there(approved: Store, tmp_path: Pat
 
 
 def test_repositories_are_drawn_once(approved: Store, tmp_path: Path) -> None:
-    repos = [tmp_path / f"r{n}" for n in range(6)]
+    repos = [tmp_path / f"r{n}" for n in range(24)]  # so many that two draws are hardly ever alike
     for folder in repos:
         folder.mkdir()
     here = [target for folder in repos for target in targets.of_repo(folder, ("CLAUDE.md",))]
     wish = Wish(share=0.5, seed=7)
     planned = distribute.plan(approved, ACME, here, wish)
     drawn = {id: [one.shown.repo for one in planned if id in one.shown.patterns] for id in ("p1", "p2")}
-    assert [len(repos) for repos in drawn.values()] == [3, 3]
+    assert [len(repos) for repos in drawn.values()] == [12, 12]
     assert drawn["p1"] != drawn["p2"]  # each pattern has a draw of its own
     for one in planned:
         assert set(one.shown.patterns) | set(one.shown.held_back) == {"p1", "p2"}
@@ -283,7 +283,7 @@ def test_repositories_are_drawn_once(approved: Store, tmp_path: Path) -> None:
     for again in (wish, Wish(share=0.5, seed=8)):  # another seed does not draw anew what was drawn
         assert {one.shown.state for one in distribute.plan(approved, ACME, here, again)} == {"unchanged"}
     noted = standing(approved)[0].detail["assignment"]
-    assert (noted["seed"], noted["share"], len(noted["told"]), len(noted["held_back"])) == (7, 0.5, 3, 3)
+    assert (noted["seed"], noted["share"], len(noted["told"]), len(noted["held_back"])) == (7, 0.5, 12, 12)
     with pytest.raises(Invalid, match=r"share of 0\.5 cannot be drawn from 1 repositories"):
         distribute.plan(approved, ACME, here[:1], wish)
 
