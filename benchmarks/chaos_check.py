@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from benchmarks.chaos_clients import Outcome
-from carryover.core.scope import EVERY_TENANT
+from carryover.core.scope import EVERY_TENANT, Scope
+from carryover.opening import open_store
+from carryover.settings import Settings
 from carryover.store import check as checks
 from carryover.store import queue
-from carryover.store.store import Store
-from carryover.store.tables import bodies, events, sessions, snapshots, turns
+from carryover.store import turns as stored
+from carryover.store.tables import events, sessions, snapshots, turns
 
 Place = tuple[str, str, str]  # tenant, agent, session
 
@@ -53,15 +55,16 @@ class Violation:
 def look(url: str) -> Found:
     """All that the checks need of the database, as of one moment."""
     found = Found()
-    with Store.open(url, upgrade=False) as store:
+    with open_store(Settings(database_url=url)) as store:
         with store.read(EVERY_TENANT) as tx:
-            key = (turns.c.tenant, turns.c.agent, turns.c.session)
-            same = sa.and_(*(bodies.c[c.name] == c for c in (*key, turns.c.seq)))
-            wanted = sa.select(*key, turns.c.seq, turns.c.idempotency_key, bodies.c.body).join_from(turns, bodies, same)
-            for tenant, agent, session, seq, idempotency_key, body in tx.conn.execute(wanted):
-                found.rows.append(Row((tenant, agent, session), seq, idempotency_key, json.loads(body)))
             heads = sa.select(sessions.c.tenant, sessions.c.agent, sessions.c.session, sessions.c.version)
             found.versions = {(row[0], row[1], row[2]): row[3] for row in tx.conn.execute(heads)}
+            place = turns.c.tenant, turns.c.agent, turns.c.session
+            tops = sa.select(*place, sa.func.max(turns.c.seq)).group_by(*place)  # also of logs without a head
+            for tenant, agent, session, top in tx.conn.execute(tops).all():
+                log = stored.between(tx.within(Scope(tenant)), agent, session, 1, top)
+                where = tenant, agent, session
+                found.rows += [Row(where, turn.seq, turn.idempotency_key, str(turn.content)) for turn in log]
             told = sa.select(events.c.tenant, events.c.agent, events.c.session, events.c.action, events.c.detail)
             for tenant, agent, session, action, detail in tx.conn.execute(told.order_by(events.c.id)):
                 said = json.loads(detail)

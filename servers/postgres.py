@@ -104,13 +104,15 @@ def start(folder: Path, port: int = 0, *, before: Sequence[str] = (), **settings
 def stop(folder: Path, number: signal.Signals = signal.SIGQUIT) -> None:
     """The server of this folder has ended: with SIGQUIT at once, with SIGINT in order."""
     pid = _postmaster(folder)
-    if pid is None:
-        return
-    os.kill(pid, number)
-    while _alive(pid):
-        time.sleep(0.01)
+    if pid is not None:
+        os.kill(pid, number)
+        while _alive(pid):
+            time.sleep(0.01)
+    # One that ended by itself, or did not get as far as to write down its number, is waited for too.
     if ours := _STARTED.pop(folder, None):
-        ours.poll()
+        if pid is None:
+            ours.kill()
+        ours.wait()
 
 
 def is_running(folder: Path) -> bool:

@@ -87,8 +87,8 @@ def kill(processes: Iterable[Process]) -> None:
     frozen = pause(processes)
     _send(frozen, signal.SIGKILL)
     _await_end(frozen)
-    for child in _begun.values():  # those that ended by themselves too
-        child.poll()
+    for pid in [pid for pid, child in _begun.items() if pid in frozen or child.poll() is not None]:
+        _begun.pop(pid).wait()  # nothing that was killed outlasts this, however long the machine takes
 
 
 def ports(count: int) -> list[int]:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from carryover.core.chunk import Chunk
 from carryover.core.scope import Scope
-from carryover.store import chunks, vectors
+from carryover.store import vectors
 from carryover.store.dialect import Bounds
 from carryover.store.store import Store
+from talk import add_chunks
 
 # A name that no engine takes as it stands.
 SPACE, DIM = "a space: 'fp32'", 32
@@ -28,7 +29,7 @@ def clustered(count: int, dim: int, *, seed: int) -> NDArray[np.float32]:
 def put(store: Store, scope: Scope, space: str, rows: NDArray[np.float32], **more: Any) -> list[int]:
     """One chunk for each row, users' and others' in turn, 20 to a session; their numbers."""
     with store.write(scope) as tx:
-        added = chunks.add(tx, [_chunk(i, more) for i in range(len(rows))])
+        added = add_chunks(tx, [_chunk(i, more) for i in range(len(rows))])
         vectors.add(tx, space, [(c.n, row) for c, row in zip(added, rows, strict=True)])  # type: ignore[misc]
     return [c.n for c in added]
 

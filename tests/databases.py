@@ -59,7 +59,8 @@ class Databases:
                 tables = [row[0] for row in conn.execute(_TABLES)]
                 # What the migrations themselves counted stays.
                 emptied = [f"DELETE FROM {name}{_BUT.get(name, '')}" for name in tables]
-                conn.execute("; ".join(emptied))  # type: ignore[arg-type]
+                # Without triggers: one of them lets nobody delete from the audit log.
+                conn.execute("; ".join(["SET session_replication_role = replica", *emptied]))  # type: ignore[arg-type]
         if same:
             self._free.append(name)
         else:

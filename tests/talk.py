@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from carryover.core.chunk import Chunk
 from carryover.core.ids import new_id
 from carryover.core.ports import Extractor
 from carryover.core.scope import Scope
@@ -16,9 +17,10 @@ from carryover.log import lifecycle
 from carryover.log.append import Limits, append, open_log
 from carryover.memory.choice import Extractors
 from carryover.memory.consolidate import consolidation
-from carryover.store import snapshots
+from carryover.store import chunks, sessions, snapshots
+from carryover.store.sessions import Head
 from carryover.store.snapshots import Link
-from carryover.store.store import Store
+from carryover.store.store import Store, Tx
 
 LIMITS = Limits()
 
@@ -48,6 +50,24 @@ def consolidate(store: Store, scope: Scope, session: str, extractor: Extractor, 
     """The session is closed, and what is due is done."""
     lifecycle.close(store, scope, agent, session)
     worker(store, extractor).drain(tenant=scope.tenant)
+
+
+def begun(tx: Tx, keys: Iterable[tuple[str, str]]) -> None:
+    """The (agent, session) pairs are sessions, without a turn where they were none before."""
+    wanted = sorted(set(keys))
+    there = sessions.find(tx, wanted)
+    new = [
+        Head(*key, None, 0, 0, tx.now, tx.now, tx.now, None, None, None, "{}", tx.new_key())
+        for key in wanted
+        if key not in there
+    ]
+    sessions.put(tx, new)
+
+
+def add_chunks(tx: Tx, new: Sequence[Chunk]) -> list[Chunk]:
+    """The chunks can be found, whether their sessions were there or not."""
+    begun(tx, [(chunk.agent_id, chunk.session_id) for chunk in new])
+    return chunks.add(tx, new)
 
 
 def note(text: str, kind: Any = "fact", *, session: str = "s1", at: int = 1, **more: Any) -> Finding:
@@ -90,5 +110,6 @@ def remember(
             summary=summary,
             findings=tuple(findings),
         )
+        begun(tx, [(agent, session), *((agent, s.session_id) for finding in findings for s in finding.sources)])
         snapshots.add(tx, made, user=user, links_made=links)
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,19 +12,19 @@ from carryover.coding.digests import digest
 from carryover.core.clock import DAY_MS
 from carryover.core.errors import CarryoverError
 from carryover.core.ports import LLM, Cache, Clock, Embedder, Extractor
-from carryover.core.scope import EVERY_TENANT
+from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.jobs.derivation import Derivation
 from carryover.jobs.timer import ticking
 from carryover.jobs.worker import Derivations, Worker
 from carryover.log import append as appending
-from carryover.log import lifecycle
+from carryover.log import forget, lifecycle
 from carryover.memory import again, consolidate, prompts, verify
 from carryover.memory.choice import Extractors
 from carryover.memory.evict import eviction
 from carryover.memory.extract import ModelExtractor, named
 from carryover.memory.promote import promotion
 from carryover.memory.rules import Rules
-from carryover.opening import limits_of, open_news, open_redis, open_store, open_vault
+from carryover.opening import limits_of, open_news, open_redis, open_store, vault_of
 from carryover.persona import fitting, noticing
 from carryover.persona.books import Books
 from carryover.persona.notice import Rules as NoticeRules
@@ -37,7 +38,7 @@ from carryover.providers.llm import open_llm
 from carryover.recall import embed, index, reindex
 from carryover.recall.embed import Models
 from carryover.settings import Settings
-from carryover.store import pgvector, sqlitevec
+from carryover.store import pgvector, queue, sqlitevec
 from carryover.store.cache import MemoryCache, RedisCache
 from carryover.store.codes_kept import Codes
 from carryover.store.news import Change, News
@@ -46,6 +47,10 @@ from carryover.store.store import Store
 from carryover.store.vault import Vault
 from carryover.strategies.kept import Kept
 from carryover.strategies.summarize import Makers, OpenModel, summarizing
+
+CATCH_UP_S = 0.5  # how long a search waits at most for what was said before it to be indexed, or embedded
+_CATCH_UP = 8  # sessions whose new turns it helps to index
+_CATCH_UP_CHUNKS = 32  # that it helps to embed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,7 @@ class Engine:
         limits = limits_of(settings)
         with ExitStack() as opened:
             store = opened.enter_context(open_store(settings, clock=clock))
-            vault = open_vault(settings, store)
-            opened.callback(vault.close)
+            vault = vault_of(store)
             redis = open_redis(settings, store)
             if redis is not None:
                 opened.callback(redis.close)
@@ -98,12 +102,18 @@ class Engine:
             opener = _opener(settings, opened)
             derivations = _derivations(settings, extractors, models, opener)
             derivations = {**derivations, **_of_personas(settings, personas, models, opener)}
+            derivations[forget.KIND] = forget.forgetting(forget.Means(store, personas.codes))
             chat_model = _chat_model(settings, opened)
             worker = Worker(store, derivations, lambda _tenant: settings.cap)
             opened.callback(worker.close)
             log = appending.open_log(store, limits)
             parts = settings, store, limits, log, embedder, models, extractors, worker, redis, cache, news, vault
             return cls(*parts, personas, opened.pop_all(), chat_model)
+
+    @property
+    def erasures(self) -> forget.Means:
+        """Where everything lies that an erasure reaches."""
+        return forget.Means(self.store, self.personas.codes)
 
     def start_working(self, threads: int = 1) -> None:
         """So many threads run what is due, until the engine is closed; every tenant gets this embedder's vectors."""
@@ -120,6 +130,38 @@ class Engine:
     def _hear(self, change: Change) -> None:
         if change.due or change.unknown:
             self.worker.wake()
+
+
+def caught_up(engine: Engine, scope: Scope) -> Embedder | None:
+    """What was said just before a search is found by it, unless so much is waiting that a worker has to do it.
+
+    Answers the model of the vectors that are to be searched.
+    """
+    _help(engine, scope, index.INDEX)
+    if engine.embedder is None:
+        return None
+    with engine.store.read(scope) as tx:
+        behind = embed.nearly(tx, _CATCH_UP_CHUNKS)
+        if not behind:
+            return embed.answering(tx, engine.models)
+    for space in behind:
+        _help(engine, scope, embed.EMBED, subject=space)
+    with engine.store.read(scope) as tx:
+        return embed.answering(tx, engine.models)
+
+
+def _help(engine: Engine, scope: Scope, kind: str, *, subject: str | None = None) -> None:
+    """The due jobs of this kind (or its one job of `subject`) are done, by this thread or a worker, if they are few."""
+    end = time.monotonic() + CATCH_UP_S
+    with engine.store.read(scope) as tx:
+        behind = queue.subjects(tx, kind, limit=_CATCH_UP + 1)
+    if subject is not None:
+        behind &= {subject}
+    while 0 < len(behind) <= _CATCH_UP and time.monotonic() < end:
+        if not engine.worker.run_one((kind,), tenant=scope.tenant, subject=subject):
+            time.sleep(0.005)  # a worker has it
+        with engine.store.read(scope) as tx:
+            behind &= queue.subjects(tx, kind, limit=_CATCH_UP + 1)
 
 
 def embedder_of(settings: Settings) -> Embedder | None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from carryover.core.errors import Invalid
+from carryover.core import files
+from carryover.core.errors import Invalid, KeyLost
 from carryover.core.ports import Clock
 from carryover.core.scope import EVERY_TENANT
 from carryover.log.append import Limits
 from carryover.settings import Settings
-from carryover.store import keyring
+from carryover.store import keyring, sessions_sealed
 from carryover.store.keyring import Keyring
 from carryover.store.master import Given, GivenFile
 from carryover.store.news import LocalNews, News, SharedNews
 from carryover.store.redis import Redis
 from carryover.store.redis_channel import RedisChannel
 from carryover.store.seal import Seal
+from carryover.store.sealing import Sealing
 from carryover.store.secrets import secret
 from carryover.store.store import Store
 from carryover.store.vault import Vault
@@ -29,13 +31,30 @@ def open_store(settings: Settings, *, clock: Clock | None = None) -> Store:
     folder = settings.folder
     if settings.database_url is None:
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            files.make_folder(folder)
         except OSError as cause:
             raise Invalid(
                 f"{folder} cannot be made ({cause.strerror}); set CARRYOVER_HOME to a folder you may write to",
                 field="home",
             ) from cause
-    return Store.open(settings.store_url, clock=clock, pool=settings.database_pool)
+    store = with_keys(settings, Store.open(settings.store_url, clock=clock, pool=settings.database_pool))
+    try:
+        if settings.encryption:
+            sessions_sealed.begins(store, only_new=True)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def with_keys(settings: Settings, store: Store) -> Store:
+    """The store, which seals, opens and indexes as the settings say; its keyring is closed with it.
+
+    Raises Invalid for settings that cannot be.
+    """
+    store.sealing = Sealing(open_vault(settings, store), wanted=settings.encryption)
+    store.index = settings.index
+    return store
 
 
 def open_redis(settings: Settings, store: Store) -> Redis | None:
@@ -52,6 +71,13 @@ def open_news(store: Store, redis: Redis | None) -> News:
     """How this process hears of the commits of others: by way of Redis, else of the database, else not at all."""
     channel = store.dialect.channel(store.url) if redis is None else RedisChannel(redis)
     return LocalNews() if channel is None else SharedNews(channel)
+
+
+def vault_of(store: Store) -> Vault:
+    """The vault that the store was opened with; it is closed with the store. Raises KeyLost where there is none."""
+    if not isinstance(store.sealing, Sealing):
+        raise KeyLost("no keyring was opened with the database; open it by its settings")
+    return store.sealing.vault
 
 
 def open_vault(settings: Settings, store: Store) -> Vault:

@@ -6,37 +6,37 @@ import time
 from collections.abc import Iterator
 
 from carryover.coding.verbs import Coding
+from carryover.core.audit import AuditFilter, AuditPage
 from carryover.core.chunk import Hit, Hits, Query
 from carryover.core.clock import DAY_MS, EARLIEST
 from carryover.core.context import Context, Reach, Wanted
+from carryover.core.erasure import Receipt
 from carryover.core.errors import Conflict, Forbidden
 from carryover.core.event import Event
 from carryover.core.extractor import Decision, ExtractorState
 from carryover.core.health import Health
 from carryover.core.job import subject_of
-from carryover.core.ports import Clock, Embedder
+from carryover.core.ports import Clock
 from carryover.core.scope import DEFAULT, Scope
-from carryover.core.session import Append, Appended, Content, Draft, Place, Receipt, Role, Session, Turn
+from carryover.core.session import Append, Appended, Content, Draft, Place, Role, Session, Turn
 from carryover.core.snapshot import Diff, FindingDetail, Snapshot
 from carryover.core.trace import Trace
 from carryover.core.usage import Group, UsageReport
-from carryover.engine import Engine
+from carryover.engine import Engine, caught_up
 from carryover.log import append as appending
-from carryover.log import lifecycle, read, stream
+from carryover.log import auditing, lifecycle, read, stream
+from carryover.log.erasing import Erasures, Holds
 from carryover.memory import again as reconsolidate
 from carryover.memory import choice, consolidate, history, trace
 from carryover.persona.verbs import Profiles
 from carryover.recall import context as contexts
-from carryover.recall import embed, index, reindex, search
+from carryover.recall import embed, reindex, search
 from carryover.recall.context_kept import Shelf
 from carryover.settings import Settings
 from carryover.store import queue, snapshots, usages
 from carryover.strategies.verbs import Strategies
 
 WAIT_S = 300.0
-CATCH_UP_S = 0.5  # how long a search waits at most for what was said before it to be indexed, or embedded
-_CATCH_UP = 8  # sessions whose new turns it helps to index
-_CATCH_UP_CHUNKS = 32  # that it helps to embed
 
 
 class Carryover:
@@ -46,6 +46,8 @@ class Carryover:
         self.engine, self.scope = engine, scope
         self.strategies = Strategies(engine.store, scope, engine.kept, engine.settings.summarizers)
         self.profiles = Profiles(engine.personas, scope, engine.worker, engine.settings.persona.floor)
+        self.erasures = Erasures(engine.erasures, scope)
+        self.holds = Holds(engine.store, scope)
         self.coding = Coding(engine.store, scope, engine.settings.coding.repos)
 
     @classmethod
@@ -192,41 +194,8 @@ class Carryover:
     def search(self, query: Query) -> Hits:
         """The answer, and whether vectors took part in it. Raises Invalid for a filter that cannot be."""
         self.scope.require("read")
-        embedder = self._caught_up()
+        embedder = caught_up(self.engine, self.scope)
         return search.search(self.engine.store, self.scope, query, embedder=embedder)
-
-    def _caught_up(self) -> Embedder | None:
-        """What was said just before a search is found by it, unless so much is waiting that a worker has to do it.
-
-        Answers the model of the vectors that are to be searched.
-        """
-        self._help(index.INDEX, most=_CATCH_UP)
-        if self.engine.embedder is None:
-            return None
-        with self.engine.store.read(self.scope) as tx:
-            behind = embed.nearly(tx, _CATCH_UP_CHUNKS)
-            if not behind:
-                return embed.answering(tx, self.engine.models)
-        for space in behind:
-            self._help(embed.EMBED, most=_CATCH_UP, subject=space)
-        with self.engine.store.read(self.scope) as tx:
-            return embed.answering(tx, self.engine.models)
-
-    def _help(self, kind: str, *, most: int, subject: str | None = None) -> None:
-        """The due jobs of this kind (or its one job of `subject`) are done, by this thread or a worker.
-
-        Not if there are more than `most`.
-        """
-        end = time.monotonic() + CATCH_UP_S
-        with self.engine.store.read(self.scope) as tx:
-            behind = queue.subjects(tx, kind, limit=most + 1)
-        if subject is not None:
-            behind &= {subject}
-        while 0 < len(behind) <= most and time.monotonic() < end:
-            if not self.engine.worker.run_one((kind,), tenant=self.scope.tenant, subject=subject):
-                time.sleep(0.005)  # a worker has it
-            with self.engine.store.read(self.scope) as tx:
-                behind &= queue.subjects(tx, kind, limit=most + 1)
 
     def consolidate(
         self,
@@ -323,15 +292,13 @@ class Carryover:
         with self.engine.store.read(self.scope) as tx:
             until = tx.now + 1 if until is None else until
             since = max(until - 30 * DAY_MS, EARLIEST) if since is None else since
-            return UsageReport(
-                since,
-                until,
-                tuple(usages.totals(tx, since, until, group)),
-                usages.spent(tx, tx.now),
-                usages.reserved(tx, tx.now),
-                self.engine.settings.cap,
-                usages.waiting(tx),
-            )
+            totals, waiting = tuple(usages.totals(tx, since, until, group)), usages.waiting(tx)
+            spent, reserved = usages.spent(tx, tx.now), usages.reserved(tx, tx.now)
+            return UsageReport(since, until, totals, spent, reserved, self.engine.settings.cap, waiting)
+
+    def audit(self, want: AuditFilter | None = None, *, limit: int = 100, cursor: str | None = None) -> AuditPage:
+        """Lines of the tenant's audit log, newest first, and the cursor of the next page. Raises Forbidden."""
+        return auditing.lines(self.engine.store, self.scope, want, limit=limit, cursor=cursor)
 
     def health(self) -> Health:
         """How the store and the queue are. Raises StoreUnavailable when the store does not answer."""

@@ -28,6 +28,7 @@ from carryover.core.clock import DAY_MS
 from carryover.core.errors import Invalid
 from carryover.core.tier import Policy
 from carryover.core.usage import Cap
+from carryover.settings_access import Oidc, checked_rate
 
 PREFIX = "CARRYOVER_"
 FILE = "carryover.toml"
@@ -116,6 +117,7 @@ class Settings(BaseSettings):
     tenant: str = Field("default", description="the tenant of embedded use and of the command line")
     host: str = Field("127.0.0.1", description="address that `carryover serve` listens on")
     port: int = Field(8420, ge=0, le=65535, description="port that `carryover serve` listens on; 0 picks one")
+    oidc: Oidc | None = Field(None, description="an issuer whose tokens open the server besides API keys: a table")
     idle_s: float = Field(300, gt=0, description="silence after which a session is consolidated")
     llm: str = Field("rules", description="`rules`, or `provider:model`: who extracts, and who chats")
     summarizer_models: list[str] = Field(
@@ -155,6 +157,12 @@ class Settings(BaseSettings):
     )
     cache_key: SecretStr | None = Field(
         None, description="32 bytes in base64 that encrypt what Redis holds; default: a key kept in the database"
+    )
+    encryption: bool = Field(True, description="whether new sessions are sealed, each with a key of its own")
+    index: Literal["none", "hashed", "plain"] = Field(
+        "hashed",
+        description="what the text index holds: hashes of words, the words themselves for whoever may look into the "
+        "database, or nothing: then search goes by vectors alone",
     )
     keyring_url: str | None = Field(
         None,
@@ -218,6 +226,13 @@ class Settings(BaseSettings):
             raise ValueError("it is not 32 bytes in base64, or several such; make one with `openssl rand -base64 32`")
         return given
 
+    @field_validator("index")
+    @classmethod
+    def _finds(cls, given: str, info: ValidationInfo) -> str:
+        if given == "none" and info.data.get("embedder") == "none":
+            raise ValueError("embedder is none too, and nothing could be found; set one of them to something else")
+        return given
+
     @field_validator("master_key_file", "kms")
     @classmethod
     def _from_one_place(cls, given: Any, info: ValidationInfo) -> Any:
@@ -229,16 +244,7 @@ class Settings(BaseSettings):
     @field_validator("rate_limit")
     @classmethod
     def _is_rate(cls, given: str | None) -> str | None:
-        if given is not None:
-            from limits import parse_many  # takes longer to import than all else here, and few use it
-
-            try:
-                rates = [rate.amount for rate in parse_many(given)]
-            except ValueError:
-                rates = []
-            if len(rates) != 1 or rates[0] < 1:
-                raise ValueError(f"{given!r} is no rate; write one number and one time, as in 600/minute")
-        return given
+        return given if given is None else checked_rate(given)
 
     @property
     def shared_key(self) -> bytes | None:
@@ -355,7 +361,7 @@ def _file(found: Mapping[str, Any], environment: Mapping[str, str]) -> Path | No
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as cause:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as cause:
         raise Invalid(f"{path} cannot be read ({cause}); correct it", field=str(path)) from cause
 
 

@@ -58,7 +58,7 @@ def test_a_page_tells_what_came_of_a_session() -> None:
         "Went well: test_fixed (pytest)",
         "- error: shell pytest: tests failed (1 of 2)",
         "Tools: shell 9 (1 failed), edit 2",
-        "User: 3 prompts, 1 corrections, 2 refusals",
+        "Steering: 3 prompts, 1 corrections, 2 refusals",
         "Spent: 1000 tokens in, 50 out, $0.01",
         "Unknown: cost",
     ]

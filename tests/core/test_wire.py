@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from carryover.core.chunk import Hit, Hits
 from carryover.core.clock import EARLIEST, LATEST, rfc3339
 from carryover.core.context import Context
+from carryover.core.erasure import Receipt
 from carryover.core.errors import Invalid
 from carryover.core.event import Event
-from carryover.core.session import Appended, Json, Receipt, Session, Source, Turn
+from carryover.core.session import Appended, Json, Session, Source, Turn
 from carryover.core.snapshot import Change, Diff, Finding, FindingDetail, Snapshot
 from carryover.core.usage import Cap, Usage, UsageReport, UsageTotal
 from carryover.core.wire import decode, encode, turn_of, turn_text

@@ -13,10 +13,10 @@ import pytest
 from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.runtime import Carryover
 from carryover.settings import Settings
-from carryover.store import check, postgres_facts, postgres_schema, vectors
+from carryover.store import check, chunks, postgres_facts, postgres_schema, vectors, wording
 from carryover.store.dialect import Bounds
 from carryover.store.store import Store
-from clustered import clustered, put
+from clustered import clustered
 from servers.postgres import Server
 
 NOW = datetime.now(UTC)
@@ -36,20 +36,22 @@ DAMAGE = {
     "vectors and codes do not match": "DELETE FROM codes WHERE n = (SELECT min(n) FROM codes)",
     "disagree with its": "UPDATE counters SET value = 77 WHERE name = 'terms'",
     "belong to no chunk": "INSERT INTO vectors VALUES ('acme', 'space', 9999, '\\x00000000', 1)",
-    "is at version 9": "UPDATE sessions SET version = 9",
+    "is at version 99": "UPDATE sessions SET version = 99",
 }  # fmt: skip
 
 
 @pytest.fixture
 def filled(postgres_url: str, tmp_path: Path) -> Iterator[Store]:
-    settings = Settings(home=tmp_path, database_url=postgres_url, embedder="none", tenant="acme")
+    settings = Settings(home=tmp_path, database_url=postgres_url, embedder="none", tenant="acme", encryption=False)
     with Carryover.open(settings, work=False) as memory:
-        for text in ("We decided on PostgreSQL.", "Let's use database number two."):
+        for text in ("We decided on PostgreSQL.", *(f"Let's use database number {n}." for n in range(9))):
             memory.log_turn("s1", "user", text)
         memory.consolidate("s1")
         memory.search_memory("database")
-        of_s1 = {"agent_id": "default", "session_id": "s1", "kind": "fact"}
-        put(memory.engine.store, Scope("acme"), "space", clustered(10, 8, seed=1), **of_s1)
+        with memory.engine.store.write(Scope("acme")) as tx:
+            indexed = chunks.of_turns(tx, "default", "s1", 1, None)
+            rows = clustered(len(indexed), 8, seed=1)
+            vectors.add(tx, "space", [(chunk.n, row) for chunk, row in zip(indexed, rows, strict=True)])
         yield memory.engine.store
 
 
@@ -75,7 +77,8 @@ def test_damage_is_found_and_repaired(filled: Store, said: str, statement: str) 
 def nearest(store: Store) -> object:
     with store.read(Scope("acme")) as tx:
         found = vectors.nearest(tx, "space", clustered(1, 8, seed=3)[0], Bounds(), 5)
-        words = {term: tx.dialect.frequency(tx.conn, "acme", [term])[term] for term in ("database", "postgresql")}
+        said = wording.of(tx)
+        words = {term: tx.dialect.frequency(tx.conn, said, [term])[term] for term in ("database", "postgresql")}
     assert found is not None
     return found.top, words
 

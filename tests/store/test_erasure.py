@@ -52,6 +52,7 @@ from carryover.store import (
     vectors,
     verdicts,
     views,
+    wording,
 )
 from carryover.store.chunks import Watermark
 from carryover.store.cursors import Cursor, Stamp
@@ -185,6 +186,7 @@ def test_the_test_fills_every_table_that_erasure_must_empty(book: Book) -> None:
     fill(book, "doomed", closes="earlier")
     held_elsewhere = {"counters", "extractors", "keys", "removals", "secrets", "spaces", "vectors"}
     held_elsewhere |= {"profiles", "persona_codes", "codebooks"}  # of users, and of all of them
+    held_elsewhere |= {"audit", "erasures", "holds"}  # what says that something was erased, or may not be
     held_elsewhere |= {"effects", "exposures", "formats", "patterns"}  # of no session, or in words of no session
     assert set(rows_naming(book.store, "doomed")) == {table.name for table in metadata.sorted_tables} - held_elsewhere
 
@@ -205,17 +207,18 @@ def test_nothing_of_the_session_is_left_but_what_says_so(book: Book) -> None:
     after = everything(book.store)
     # What other sessions of the user were opened with told of this one too.
     changed = {"events", "usages", "counters", "jobs", "removals", "watermarks", "cursors", "patterns", "profiles"}
+    changed |= {"audit", "erasures", "secrets"}  # the receipt, and what it is signed with
     for name in set(before) - changed - {"personas_shown"}:
         assert after[name] == before[name], name
     assert (len(after["jobs"]), len(after["watermarks"])) == (
-        len(before["jobs"]),
+        len(before["jobs"]) + 1,
         len(before["watermarks"]),
-    )  # the index of what is open again is armed once more
+    )  # the index of what is open again is armed once more, and a fit of what users say by now
     with book.store.read(ACME) as tx:
         assert snapshots.finding(tx, "f-earlier").live  # what the erased session closed is open again
         assert usages.spent(tx, tx.now).money == 2  # paid is paid
-        assert tx.dialect.matching(tx.conn, "acme", {"doomed": 1.0}, 3.0, vectors.Bounds(), 9) == []
-        assert len(tx.dialect.matching(tx.conn, "acme", {"word": 1.0}, 3.0, vectors.Bounds(), 9)) == 1
+        assert tx.dialect.matching(tx.conn, wording.of(tx), {"doomed": 1.0}, 3.0, vectors.Bounds(), 9) == []
+        assert len(tx.dialect.matching(tx.conn, wording.of(tx), {"word": 1.0}, 3.0, vectors.Bounds(), 9)) == 1
         (event,) = events.newest(tx, "default", events.Filter(session="doomed"), limit=9)
         assert (event.action, event.user_id, event.detail) == ("delete", "ana", {"turns": 2})
 

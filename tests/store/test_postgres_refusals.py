@@ -57,6 +57,14 @@ def standby_of(primary: Server) -> Iterator[Server]:
             stop(folder)
 
 
+def test_tending_a_server_that_is_away_is_refused_in_our_words() -> None:
+    with (
+        Store.at(f"postgresql://nobody@127.0.0.1:{free_port()}/none") as store,
+        pytest.raises(StoreUnavailable, match="check that PostgreSQL runs there"),
+    ):
+        store.settle()
+
+
 def wrong_urls(postgres: Server, database: str) -> dict[str, tuple[str, str]]:
     """What is wrong: the URL, and what has to be said."""
     port = free_port()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from carryover.core.errors import StoreUnavailable
 from carryover.core.scope import EVERY_TENANT, Scope
@@ -237,3 +239,61 @@ def test_a_connection_that_took_its_time_is_impatient_again(postgres_url: str) -
 
 def driver(tx: Tx) -> Any:
     return tx.conn.connection.driver_connection
+
+
+def older(store: Store, session: str, seq: int, said: str) -> None:
+    """What a program of revision 0006 writes for an append: it knows no chains and no keys of sessions."""
+    key = {"tenant": "acme", "agent": "planner", "session": session}
+    turn = {
+        "id": f"t_{session}_{seq}",
+        "role": "user",
+        "kind": "message",
+        "created_at": 1,
+        "received_at": 1,
+        "tokens": 2,
+    }
+    head = {"version": seq, "tokens": 2 * seq, "created_at": 1, "updated_at": 1, "active_until": 1, "metadata": "{}"}
+    with store.write(Scope("acme")) as tx:
+        for name, row in (
+            ("turns", {**key, "seq": seq, **turn, "digest": ""}),
+            ("bodies", {**key, "seq": seq, "body": json.dumps(said)}),
+        ):
+            names = ", ".join(row)
+            values = ", ".join(f":{column}" for column in row)
+            tx.conn.execute(sa.text(f"INSERT INTO {name} ({names}) VALUES ({values})"), row)
+        names, values = ", ".join(key | head), ", ".join(f":{column}" for column in key | head)
+        kept = ", ".join(f"{name} = excluded.{name}" for name in head if name != "created_at")
+        there = f"ON CONFLICT (tenant, agent, session) DO UPDATE SET {kept}"
+        tx.conn.execute(sa.text(f"INSERT INTO sessions ({names}) VALUES ({values}) {there}"), key | head)
+
+
+def test_old_and_new_programs_write_to_one_session_in_turn(store: Store) -> None:
+    log = append.open_log(store, Limits())
+    for seq in range(1, 13):
+        if seq % 4 in (1, 2):
+            older(store, "old", seq, f"turn {seq}")
+        else:
+            say(log, "old", f"turn {seq}")
+    for seq in range(1, 9):
+        if seq % 4 in (1, 2):
+            say(log, "new", f"turn {seq}")
+        else:
+            older(store, "new", seq, f"turn {seq}")
+    report = check.look(store)
+    assert [fault for fault in report.faults if fault.check != "index"] == []
+    assert (report.log.turns, report.log.linked) == (20, 10)
+    for session, count in (("old", 12), ("new", 8)):
+        said = [turn.content for turn in read.every(store, Scope("acme"), "planner", session, count)]
+        assert said == [f"turn {seq}" for seq in range(1, count + 1)]
+    # What is linked is held by its chain all the same, whatever stands between.
+    allowed = {
+        "sqlite": "DROP TRIGGER turns_never_change",
+        "postgresql": "ALTER TABLE turns DISABLE TRIGGER turns_never_change",
+    }[store.dialect.name]
+    with store.write(EVERY_TENANT) as tx:
+        tx.conn.exec_driver_sql(allowed)
+        change = "UPDATE turns SET role = 'assistant' WHERE tenant = 'acme' AND seq = 3"
+        tx.conn.exec_driver_sql(change, execution_options={"tries_the_trigger": True})
+    found = [fault.detail for fault in check.check(store) if fault.check == "log"]
+    assert len(found) == 1
+    assert "turn 3 of session 'old'" in found[0]

@@ -16,6 +16,7 @@ from carryover.core.wire import encode
 from carryover.store import snapshots
 from carryover.store.snapshots import Link
 from carryover.store.store import Store
+from talk import begun
 
 ACME = Scope("acme")
 
@@ -41,6 +42,7 @@ def add(
     found = tuple(sorted(findings, key=lambda f: (f.learned_at, f.id)))
     snapshot = Snapshot(session, agent, version, through, 5000 + version, "rules", f"summary {version}", found)
     with store.write(ACME) as tx:
+        begun(tx, [(agent, session), *((agent, s.session_id) for one in found for s in one.sources)])
         snapshots.add(tx, snapshot, user=user, links_made=links)
     return snapshot
 

@@ -169,5 +169,5 @@ def test_what_has_no_log_under_it_is_found_and_removed(logged: Store, scope: Sco
     check.repair(logged)
     assert check.check(logged) == []
     with logged.read(scope) as tx:
-        assert derived.strays(tx) == []
+        assert list(derived.faults(tx)) == []
         assert summaries.tally(tx) == {}

@@ -18,6 +18,7 @@ from carryover.store.tables import codes, removals
 from carryover.store.tables import vectors as vector_rows
 from clustered import clustered
 from clustered import put as put_clustered
+from talk import add_chunks
 
 SPACE = "space/fp32"
 
@@ -37,7 +38,7 @@ def put(tx: Tx, rows: NDArray[np.float32], **more: Any) -> list[int]:
         "name": None, "text": "", "created_at": 1000,
     }  # fmt: skip
     about = {**given, **more}
-    added = chunks.add(tx, [Chunk(n=0, first=i, last=i, **about) for i in range(1, len(rows) + 1)])
+    added = add_chunks(tx, [Chunk(n=0, first=i, last=i, **about) for i in range(1, len(rows) + 1)])
     assert vectors.add(tx, SPACE, [(c.n, row) for c, row in zip(added, rows, strict=True)]) == len(added)  # type: ignore[misc]
     return [c.n for c in added]
 
@@ -163,7 +164,7 @@ def test_numbers_out_of_order_are_found_all_the_same(store: Store, scope: Scope)
     rows = unit(4)
     with store.write(scope) as tx:
         ns = put(tx, rows[:3])
-        late = chunks.add(tx, [chunks.by_n(tx, [ns[0]])[ns[0]]])[0].n
+        late = add_chunks(tx, [chunks.by_n(tx, [ns[0]])[ns[0]]])[0].n
         after = put(tx, rows[3:])
     near(store, scope, rows[0])
     with store.write(scope) as tx:

@@ -7,10 +7,11 @@ from typing import Literal, get_args
 
 from carryover.core.clock import Time
 from carryover.core.session import Role, Source
+from carryover.core.voice import Voice
 
 ChunkKind = Literal["turn", "decision", "fact", "task", "preference", "digest"]
 CHUNK_KINDS: tuple[ChunkKind, ...] = get_args(ChunkKind)
-Mode = Literal["hybrid", "text"]
+Mode = Literal["hybrid", "text", "vectors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class Chunk:
     """A piece of text that search can find: a turn (or a part of a long one) or a finding.
 
     `n` is its number in the indexes (0: none yet); `ref` is the id of the turn or finding; `first`..`last` are its
-    turns; it is `part` (from 0) of `parts`. `terms` are the words under which the text index knows it, in order.
+    turns; it is `part` (from 0) of `parts`. `terms` are the words under which the text index knows it, in order, or
+    what the index has in their place (`store/hashed.py`).
     """
 
     n: int
@@ -55,7 +57,11 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A found text with its score (comparable within one answer only) and the turns it stands on."""
+    """A found text with its score (comparable within one answer only) and the turns it stands on.
+
+    `voice` is whose words it has; what a tool, a page or a program said is data, whatever it says. Nothing in the text
+    is hidden, and secrets are masked in it.
+    """
 
     id: str
     kind: ChunkKind
@@ -65,11 +71,12 @@ class Hit:
     session_id: str
     created_at: Time
     sources: tuple[Source, ...]
+    voice: Voice | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """An answer of search; `mode` is `text` while no vectors serve the query."""
+    """An answer of search; `mode` is `text` while no vectors serve the query, `vectors` where no words are indexed."""
 
     results: tuple[Hit, ...]
     mode: Mode

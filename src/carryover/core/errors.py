@@ -10,6 +10,7 @@
     │   ├── VersionConflict                                        `current_version`
     │   ├── LeaseLost       another worker has the job now
     │   ├── OverBudget      a cap on tokens or money would break   `until`
+    │   ├── Held            a legal hold forbids the erasure       `hold_id`, `reason`
     │   └── Cancelled       whoever asked for it gave it up        `usage`
     ├── TooMany             slow down                              `retry_after`
     ├── DataLoss            bytes that should be there are not
@@ -72,6 +73,10 @@ class LeaseLost(Conflict):
 
 class OverBudget(Conflict):
     """A daily cap would be passed; the job waits until the cap is renewed or raised."""
+
+
+class Held(Conflict):
+    """A legal hold forbids this erasure; whoever may release it lists it with `carryover hold list`."""
 
 
 class Cancelled(Conflict):

@@ -54,7 +54,7 @@ def _lines(digest: Digest) -> Iterator[str]:
     if digest.tools:
         yield f"Tools: {', '.join(_tools(digest))}"
     if said := _people(digest):
-        yield f"User: {said}"
+        yield f"Steering: {said}"
     if spent := _spent(digest):
         yield f"Spent: {spent}"
     if digest.unknown:

@@ -28,7 +28,7 @@ def read_cursor(cursor: str, types: tuple[type, ...]) -> Any:
     try:
         place: Any = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         json.dumps(place, ensure_ascii=False).encode()  # half of a surrogate pair is no text that we made
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         place = None
     if not isinstance(place, list) or tuple(map(_kind, cast("list[object]", place))) != types:
         raise Invalid(f"cursor {cursor[:40]!r} is not one of ours; pass next_cursor as it was answered", field="cursor")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from carryover.core.errors import Forbidden, NotFound
@@ -13,6 +13,15 @@ DEFAULT = "default"  # the tenant of local mode, and the agent where none is nam
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Who acts, through which door, and in which request: what the audit log says of an act."""
+
+    who: str = "local"  # whoever is at the machine itself; else `key ID`, `token SUBJECT` or `link USER`
+    via: str = "embedded"
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """A tenant, perhaps narrowed to one agent or one user, with the rights that the caller holds there."""
 
@@ -20,6 +29,7 @@ class Scope:
     agent: str | None = None
     user: str | None = None
     rights: frozenset[Right] = frozenset(RIGHTS)
+    by: Caller = field(default=Caller(), compare=False)  # it opens nothing, and two scopes are one without it
 
     def require(self, right: Right) -> None:
         """Raises Forbidden unless the scope holds `right`; admin includes write, write includes read."""

@@ -19,6 +19,7 @@ Status = Literal["active", "idle", "closed"]
 ROLES: tuple[Role, ...] = get_args(Role)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Content = str | list[Any]
+ERASED = "erased"  # the kind of what stands where a turn was erased; nobody appends it, and nobody is shown it
 INJECTED = "injected"  # of the metadata of a turn that carryover put into a session, and what it is
 
 
@@ -209,13 +210,3 @@ class Source:
     first: int
     last: int
     quote: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What an erasure removed, counted by table."""
-
-    agent_id: str
-    session_id: str
-    erased_at: Time
-    counts: dict[str, int]

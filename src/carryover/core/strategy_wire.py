@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from carryover.core.errors import Invalid
 from carryover.core.strategy import Effective, View
 from carryover.core.wire import decode, encode
 
@@ -26,7 +27,12 @@ def show_effective(effective: Effective) -> dict[str, Any]:
 
 def read_view(data: Mapping[str, Any]) -> View:
     """The view that `show_view` showed. Raises Invalid where it did not."""
-    told = [{**one, "first": one["range"][0], "last": one["range"][1]} for one in data.get("operations", ())]
+    try:
+        told = [{**one, "first": one["range"][0], "last": one["range"][1]} for one in data.get("operations", ())]
+    except (LookupError, TypeError) as cause:
+        raise Invalid(
+            "operations are no list of ranges; check that client and server are of the same version"
+        ) from cause
     return decode(View, {**data, "operations": told})
 
 

@@ -22,6 +22,7 @@ Value = TypeVar("Value")
 _PLAIN = (str, int, float, bool, NoneType)
 _PROBLEMS = "/problems/"
 _TIME_FACTS = ("due", "until")  # facts of errors that are times
+_NO_FACTS = ("type", "title", "status", "detail", "message", "self")
 _PLURALS = dict(zip(FINDING_KINDS, ("decisions", "facts", "tasks"), strict=True))
 
 
@@ -82,12 +83,14 @@ def decode_error(data: Mapping[str, Any]) -> CarryoverError:
     kind = getattr(errors, name, CarryoverError)
     if not (isinstance(kind, type) and issubclass(kind, CarryoverError)):
         kind = CarryoverError
-    facts = {
-        key: parse_time(value, key) if key in _TIME_FACTS and isinstance(value, str) else value
-        for key, value in data.items()
-        if key not in ("type", "title", "status", "detail")
-    }
-    return kind(data.get("detail"), **facts)
+    facts = {key: value for key, value in data.items() if key not in _NO_FACTS}
+    for key in facts.keys() & set(_TIME_FACTS):
+        try:
+            facts[key] = _decode(Time, facts[key], key)
+        except Invalid:  # what went wrong is worth more than when it will be over
+            del facts[key]
+    detail = data.get("detail")
+    return kind(detail if isinstance(detail, str) else None, **facts)
 
 
 def _encode_field(value: Any, is_time: bool) -> Any:
@@ -138,7 +141,7 @@ def _decode_plain(hint: Any, data: Any, where: str) -> Any:
     if hint in _BY_HAND:
         try:
             return _BY_HAND[hint](_a_dict(data, where))
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             return _wrong(where, "complete")
     if is_dataclass(hint):
         members = _a_dict(data, where)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from carryover.core import telemetry
+from carryover.core.chain import linked
 from carryover.core.clock import EARLIEST, LATEST
 from carryover.core.errors import CarryoverError, Invalid, NotFound, TooLarge, VersionConflict
 from carryover.core.event import Action
@@ -140,7 +141,7 @@ class _Page:
         tx: Tx,
         limits: Limits,
         heads: dict[tuple[str, str], Head],
-        known: dict[tuple[str, str, str], tuple[int, str, str]],
+        known: dict[tuple[str, str, str], tuple[int, str, str | None]],
     ) -> None:
         self.tx, self.limits, self.heads, self.known = tx, limits, heads, known
         self.changed: dict[tuple[str, str], Head] = {}
@@ -152,7 +153,7 @@ class _Page:
         key = (request.agent_id, request.session_id)
         head = self.heads.get(key)
         user = _user(self.tx.scope, request, head)
-        places = [self._place(row) for row in rows]
+        places = [self._place(row, head.key if head else None) for row in rows]
         if all(places):
             seen = tuple(place for place in places if place)
             return Appended(request.session_id, request.agent_id, max(p.seq for p in seen), seen, saved=False)
@@ -171,7 +172,9 @@ class _Page:
         for seq, row in enumerate(unseen, version + 1):
             if row["kind"] == "retraction":
                 _check_past(row, seq)
-        new = [self._placed(row, Place(seq, new_id("t"))) for seq, row in enumerate(unseen, version + 1)]
+        sealed_by = head.key if head else self.tx.new_key()
+        placed = [self._placed(row, Place(seq, new_id("t")), sealed_by) for seq, row in enumerate(unseen, version + 1)]
+        new = linked(placed, head.chain if head else None)
         fresh = iter(Place(row["seq"], row["id"]) for row in new)
         self._note((request.agent_id, request.session_id, user), head, metadata, new)
         self.rows += new
@@ -196,14 +199,14 @@ class _Page:
         # Last: from here to the commit no other commit of the agent can have its ids.
         events.add(tx, self.events)
 
-    def _place(self, row: dict[str, Any]) -> Place | None:
+    def _place(self, row: dict[str, Any], sealed_by: bytes | None) -> Place | None:
         """Where a turn with this idempotency key already is."""
         key = row["idempotency_key"]
         found = None if key is None else self.known.get((row["agent"], row["session"], key))
         if found is None:
             return None
         seq, id, was = found
-        if was != row["digest"]:
+        if was is not None and was != self.tx.hashed(sealed_by, row["digest"]):  # None: it was erased
             raise Invalid(
                 f"idempotency_key {key!r} was used for another turn of this session (seq {seq}); "
                 "use a new key for new content",
@@ -212,11 +215,14 @@ class _Page:
             )
         return Place(seq, id)
 
-    def _placed(self, row: dict[str, Any], place: Place) -> dict[str, Any]:
+    def _placed(self, row: dict[str, Any], place: Place, sealed_by: bytes | None) -> dict[str, Any]:
+        compared = ""  # only those with an idempotency key are compared by it
         if row["idempotency_key"] is not None:
-            self.known[row["agent"], row["session"], row["idempotency_key"]] = (place.seq, place.id, row["digest"])
+            compared = self.tx.hashed(sealed_by, row["digest"])
+            self.known[row["agent"], row["session"], row["idempotency_key"]] = (place.seq, place.id, compared)
         said = self.tx.now if row["created_at"] is None else row["created_at"]
-        return {**row, "seq": place.seq, "id": place.id, "received_at": self.tx.now, "created_at": said}
+        when = {"received_at": self.tx.now, "created_at": said}
+        return {**row, **when, "seq": place.seq, "id": place.id, "digest": compared, "key": sealed_by}
 
     def _note(
         self, whose: tuple[str, str, str | None], head: Head | None, metadata: str, new: list[dict[str, Any]]
@@ -238,6 +244,8 @@ class _Page:
             closed_at=None,
             expires_at=None if head.ttl_s is None else now + head.ttl_s * 1000,
             metadata=metadata,
+            key=new[-1]["key"],
+            chain=new[-1]["chain"],
         )
         self.heads[agent, session] = self.changed[agent, session] = after
         self.events.append(("append", agent, session, user, {"version": version, "turns": len(new)}))
@@ -259,7 +267,7 @@ def _user(scope: Scope, request: Append, head: Head | None) -> str | None:
     return head.user
 
 
-def _known(tx: Tx, batch: Sequence[Prepared]) -> dict[tuple[str, str, str], tuple[int, str, str]]:
+def _known(tx: Tx, batch: Sequence[Prepared]) -> dict[tuple[str, str, str], tuple[int, str, str | None]]:
     keys = [
         (row["agent"], row["session"], row["idempotency_key"])
         for prepared in batch

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from carryover.core.erasure import Receipt, Selection
 from carryover.core.errors import Invalid
-from carryover.core.event import Action
 from carryover.core.job import Job, subject_of
 from carryover.core.scope import Scope
-from carryover.core.session import Receipt, Session
+from carryover.core.session import Session
 from carryover.core.usage import Usage
 from carryover.jobs.derivation import Derivation
-from carryover.store import erasure, events, queue, sessions
-from carryover.store.sessions import Head
+from carryover.log import forget
+from carryover.store import events, queue, selected, sessions
 from carryover.store.store import Store, Tx
 
 LONGEST_HOLD_S = 30 * 86_400
 LONGEST_TTL_S = 100 * 366 * 86_400
+HELD_MS = 3_600_000  # how often an expired session that a legal hold keeps is looked at again
 
 
 def close(store: Store, scope: Scope, agent_id: str, session_id: str) -> Session:
@@ -69,13 +70,14 @@ def set_ttl(store: Store, scope: Scope, agent_id: str, session_id: str, seconds:
 
 
 def delete(store: Store, scope: Scope, agent_id: str, session_id: str) -> Receipt:
-    """The session and everything derived from it is gone; only the event that says so stays. Raises NotFound."""
+    """The session and everything derived from it is gone; only the event that says so stays.
+
+    Raises NotFound, also for one that was deleted before, and Held where a legal hold forbids it.
+    """
     scope.require("write")
-    with store.write(scope) as tx:
-        head = sessions.get(tx, agent_id, session_id)
-        receipt = Receipt(agent_id, session_id, tx.now, _erase(tx, head, "delete"))
-    store.settle()
-    return receipt
+    with store.read(scope) as tx:
+        sessions.get(tx, agent_id, session_id)
+    return forget.erase(forget.Means(store), scope, Selection(agent_id, session_id))
 
 
 def expiry() -> Derivation[int, None]:
@@ -98,11 +100,8 @@ def _expire(tx: Tx, job: Job, _version: int, _made: None) -> None:
     # An append between load and here has moved the expiry and armed the job again: then nothing is erased.
     if _expired(tx, job) is None:
         return
-    _erase(tx, sessions.get(tx, job.agent_id, job.session_id), "expire")
-
-
-def _erase(tx: Tx, head: Head, action: Action) -> dict[str, int]:
-    newest = events.last_id(tx, head.agent)
-    counts = erasure.erase(tx, head.agent, head.session)
-    events.add(tx, [(action, head.agent, head.session, head.user, {"turns": head.version})], above=newest)
-    return counts
+    head = sessions.get(tx, job.agent_id, job.session_id)
+    if selected.holding(tx, Selection(head.agent, head.session)):
+        queue.arm(tx, [("expire", job.subject, tx.now + HELD_MS)])  # a legal hold keeps it: it is looked at again
+        return
+    forget.expire(tx, head)

@@ -36,7 +36,7 @@ def every(store: Store, scope: Scope, agent_id: str, session_id: str, through: i
         _, found = page(store, scope, agent_id, session_id, after=seen, limit=min(PAGE, through - seen))
         if not found:
             return
-        yield from found
+        yield from (turn for turn in found if turn.seq <= through)  # some before it may have been erased
         seen = found[-1].seq
 
 

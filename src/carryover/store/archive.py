@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from carryover.core.budget import Tier
+from carryover.core.errors import KeyLost
 from carryover.store import hot
 from carryover.store.coding_tables import pieces, segments
 from carryover.store.dialect import Dialect
@@ -29,6 +30,7 @@ class Tail:
 
 
 START = Tail()
+SEALED = b"\x01"  # begins what the vault sealed, and nothing that was only packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ def put(tx: Tx, path: str, generation: int, cut: Sequence[Piece]) -> None:
 def add(tx: Tx, packed: Iterable[Segment]) -> None:
     """The segments are kept, each once; the transaction is about to name them in pieces."""
     # In one order, as whoever lets go of them: two transactions never wait for each other.
+    kept = sorted({one.hash: one for one in packed}.values(), key=lambda one: one.hash)
+    bodies = _closed(tx, [(one.hash, one.body) for one in kept])
     rows = [
         {
             "tenant": tx.tenant,
@@ -129,9 +133,9 @@ def add(tx: Tx, packed: Iterable[Segment]) -> None:
             "size": one.size,
             "packed": len(one.body),
             "at": tx.now,
-            "body": one.body,
+            "body": body,
         }
-        for one in sorted({one.hash: one for one in packed}.values(), key=lambda one: one.hash)
+        for one, body in zip(kept, bodies, strict=True)
     ]
     if rows:
         hot.write(tx.conn, _adding(tx.dialect), rows)
@@ -152,9 +156,16 @@ def release(tx: Tx, hashes: Iterable[str]) -> int:
 
 
 def body(tx: Tx, hash: str) -> bytes | None:
-    """The packed bytes of a segment; None where there is none."""
+    """The packed bytes of a segment; None where there is none. Raises KeyLost."""
     rows = hot.read(tx.conn, _BODY, {"tenant": tx.tenant, "hash": hash})
-    return bytes(rows[0][0]) if rows else None
+    if not rows:
+        return None
+    kept = bytes(rows[0][0])
+    if not kept.startswith(SEALED):
+        return kept
+    if tx.sealing is None:
+        raise KeyLost("the archive is sealed, and no keyring was opened with the store; open it by its settings")
+    return tx.sealing.vault.open(tx.tenant, "", _place(hash), kept)
 
 
 def kept(tx: Tx, path: str, generation: int | None = None) -> list[Kept]:
@@ -178,8 +189,33 @@ def repack(tx: Tx, hash: str, body: bytes) -> int:
     before = tx.conn.execute(sa.select(segments.c.packed).where(*here).with_for_update()).scalar()
     if before is None:
         return 0
-    tx.conn.execute(segments.update().where(*here).values(body=body, packed=len(body)))
+    (kept,) = _closed(tx, [(hash, body)])
+    tx.conn.execute(segments.update().where(*here).values(body=kept, packed=len(body)))
     return before - len(body)
+
+
+def seal(tx: Tx, most: int) -> int:
+    """At most so many segments that were readable are sealed, where the database seals; how many."""
+    if not tx.seals:
+        return 0
+    readable = sa.func.substr(segments.c.body, 1, 1) != SEALED
+    wanted = sa.select(segments.c.hash, segments.c.body).where(segments.c.tenant == tx.tenant, readable)
+    rows = tx.conn.execute(wanted.order_by(segments.c.hash).limit(most).with_for_update()).all()
+    for row, kept in zip(rows, _closed(tx, [(row.hash, bytes(row.body)) for row in rows]), strict=True):
+        here = segments.c.tenant == tx.tenant, segments.c.hash == row.hash
+        tx.conn.execute(segments.update().where(*here).values(body=kept))
+    return len(rows)
+
+
+def _closed(tx: Tx, packed: Sequence[tuple[str, bytes]]) -> list[bytes]:
+    """The bytes of these segments as they are kept: a log may hold several sessions, so the key is the tenant's."""
+    if not packed or tx.sealing is None or not tx.seals:
+        return [body for _, body in packed]
+    return [tx.sealing.vault.seal(tx.tenant, "", _place(hash), body) for hash, body in packed]
+
+
+def _place(hash: str) -> str:
+    return f"segments/{hash}"
 
 
 def replace(tx: Tx, piece: Kept, hash: str, tier: Tier) -> bool:

@@ -7,24 +7,38 @@ touches no turn.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from carryover.core.chunk import Chunk
 from carryover.core.job import subject_of
 from carryover.core.scope import EVERY_TENANT, Scope
-from carryover.store import archive, counters, damage, derived, migrate, move, postgres_facts, queue, vectors
+from carryover.core.session import ERASED
+from carryover.store import (
+    archive,
+    audit,
+    chains,
+    damage,
+    derived,
+    indexes,
+    logged,
+    migrate,
+    move,
+    openable,
+    postgres_facts,
+    queue,
+)
 from carryover.store import chunks as chunk_store
-from carryover.store.derived import name_of, same
+from carryover.store.chains import Chains, Tally
+from carryover.store.derived import SHOWN, name_of, same
+from carryover.store.indexed import Indexed
+from carryover.store.logged import Key
+from carryover.store.quotes import Quotes
 from carryover.store.store import Store, Tx
-from carryover.store.tables import bodies, chunks, sessions, turns, watermarks
-from carryover.store.tables import codes as code_rows
-from carryover.store.tables import counters as counter_rows
+from carryover.store.tables import bodies, sessions, turns, watermarks
 from carryover.store.tables import vectors as vector_rows
 
-_SHOWN = 20  # faults of one kind that are told one by one
-_BATCH = 2000
+Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +48,15 @@ class Fault:
     check: str
     detail: str
     repairable: bool
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found. `log` counts the turns that were read: none, where only a quick look was taken."""
+
+    faults: list[Fault] = field(default_factory=list[Fault])
+    log: Tally = field(default_factory=Tally)
+    doubtful: dict[str, set[Key]] = field(default_factory=dict[str, set[Key]])  # sessions to index anew, by tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +72,28 @@ class State:
     unembedded_chunks: int
 
 
-def check(store: Store) -> list[Fault]:
+def check(store: Store, *, quick: bool = False) -> list[Fault]:
     """Everything that is wrong in the database, as of one moment; an empty list is a sound one."""
+    return look(store, quick=quick).faults
+
+
+def look(store: Store, *, quick: bool = False, advance: Advance | None = None) -> Report:
+    """The same with what was read for it; `advance` is told how many more turns were.
+
+    A quick look reads no turn's content: it leaves out hash chains, quotes, words of the text index, and whether what
+    is sealed opens.
+    """
     with store.read(EVERY_TENANT) as tx:
         tx.dialect.unhurried(tx.conn)
         if tx.dialect.name == "postgresql":
             postgres_facts.whole_tables(tx.conn)
-        return [fault for look in _CHECKS for fault in look(tx)]
+        return _look(tx, quick, advance)
+
+
+def size(tx: Tx) -> int:
+    """How many turns there are in the transaction's reach, as their sessions count them."""
+    counted = sa.select(sa.func.coalesce(sa.func.sum(sessions.c.version), 0)).where(sessions.c.tenant.is_not(None))
+    return int(tx.conn.execute(counted).scalar_one())
 
 
 def notes(store: Store) -> list[str]:
@@ -78,24 +116,6 @@ def repair(store: Store) -> None:
     Sessions whose index lags are indexed by the next worker.
     """
     store.transact(EVERY_TENANT, _repair)
-
-
-def _repair(tx: Tx) -> None:
-    tx.dialect.unhurried(tx.conn)
-    if tx.dialect.name == "postgresql":
-        postgres_facts.secure(tx.conn)
-        postgres_facts.extend(tx.conn)
-    _clear_text_index(tx)  # from here on nobody else writes
-    _repair_heads(tx)
-    derived.clear(tx)
-    tenants = _tenants(tx)
-    _repair_chunks(tx)
-    doubtful = damage.doubtful(tx)
-    for tenant in sorted({*tenants, *doubtful}):
-        mine = tx.within(Scope(tenant))
-        _repair_counts(mine)
-        damage.index_anew(mine, doubtful.get(tenant, []))
-        _arm_lagging(mine)
 
 
 def state(tx: Tx, space: str | None) -> State:
@@ -122,11 +142,44 @@ _VERSION = {
 }
 
 
+def _look(tx: Tx, quick: bool, advance: Advance | None) -> Report:
+    report = Report()
+    for found in _CHECKS:
+        report.faults += found(tx)
+    report.faults += [Fault("index", said, True) for said in indexes.faults(tx, quick=quick)]
+    report.doubtful = damage.torn(tx)
+    for tenant in _tenants(tx):
+        mine = tx.within(Scope(tenant))
+        report.faults += [Fault("audit", f"{said}; tenant {tenant!r}", False) for said in audit.verify(mine).faults]
+        if not quick:
+            _read(mine, report, advance)
+    for tenant, keys in sorted(report.doubtful.items()):
+        said = f"{len(keys)} sessions of tenant {tenant!r} are not indexed as their logs say, as {min(keys)[1]!r}"
+        report.faults.append(Fault("index", said, True))
+    return report
+
+
+def _read(tx: Tx, report: Report, advance: Advance | None) -> None:
+    """What the tenant's logs themselves say, each turn read once."""
+    chain, quotes, indexed = Chains(tx.tenant), Quotes(tx), Indexed(tx)
+    for page in logged.pages(tx):
+        for reader in (chain, quotes, indexed):
+            reader.take(page)
+        if advance is not None:
+            advance(len(page))
+    report.log.add(chain.tally)
+    report.faults += [Fault("log", said, False) for said in chain.end()]
+    report.faults += [Fault("findings", said, False) for said in quotes.end()]
+    report.faults += [Fault("sealed", said, False) for said in openable.faults(tx)]
+    if doubtful := indexed.end():
+        report.doubtful.setdefault(tx.tenant, set()).update(doubtful)
+
+
 def _pages(tx: Tx) -> list[Fault]:
     """The file itself, by the engine's own check."""
     if tx.dialect.name != "sqlite":
         return []
-    said = tx.conn.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})").scalars().all()
+    said = tx.conn.exec_driver_sql(f"PRAGMA integrity_check({SHOWN})").scalars().all()
     return [Fault("file", f"{line}; restore the file from a backup", False) for line in said if line != "ok"]
 
 
@@ -145,69 +198,28 @@ def _logs(tx: Tx) -> list[Fault]:
             + ("" if row.n == row.top else "; turns are missing: restore it from a backup"),
             row.n == row.top,
         )
-        for row in tx.conn.execute(wanted.limit(_SHOWN))
+        for row in tx.conn.execute(wanted.limit(SHOWN))
     ]
 
 
 def _strays(tx: Tx) -> list[Fault]:
-    """Every turn has its body and its session, and every body its turn."""
+    """Every turn that is not erased has its body, every turn its session, and every body its turn."""
+    bare = sa.and_(turns.c.kind != ERASED, ~sa.exists().where(same(bodies, turns, seq=True)))
     return [
-        *_without(tx, turns, bodies, "turn", "body", seq=True),
-        *_without(tx, bodies, turns, "body", "turn", seq=True),
-        *_without(tx, turns, sessions, "turn", "session", seq=False),
+        *_counted_by_session(tx, turns, bare, "a turn without its body"),
+        *_counted_by_session(tx, bodies, ~sa.exists().where(same(turns, bodies, seq=True)), "a body without its turn"),
+        *_counted_by_session(tx, turns, ~sa.exists().where(same(sessions, turns)), "a turn without its session"),
     ]
 
 
-def _findings(tx: Tx) -> list[Fault]:
-    """Every finding has a source, and every source lies inside its session."""
-    return [Fault("findings", said, False) for said in derived.findings_at_fault(tx)]
+def _ends(tx: Tx) -> list[Fault]:
+    """Every log ends with the turn that its session says."""
+    return [Fault("log", said, False) for said in chains.ends(tx)]
 
 
-def _views(tx: Tx) -> list[Fault]:
-    """Every summary stands for turns that are there."""
-    return [Fault(table, said, True) for table, said in derived.strays(tx)]
-
-
-def _index(tx: Tx) -> list[Fault]:
-    """Every chunk stands in the text index, and nothing else; the counts agree."""
-    faults: list[Fault] = []
-    if tx.dialect.name == "sqlite":
-        missing, extra = (tx.conn.exec_driver_sql(statement).scalar_one() for statement in _TEXT_INDEX)
-        wrong = miscounted = 0
-    else:
-        there = postgres_facts.text_index(tx)
-        missing, extra, wrong, miscounted = there.missing, there.extra, there.wrong, there.miscounted
-    if missing or extra:
-        faults.append(
-            Fault("index", f"the text index lacks {missing} chunks and holds {extra} that do not exist", True)
-        )
-    if wrong:
-        faults.append(Fault("index", f"the text index says something else than {wrong} of the chunks", True))
-    if miscounted:
-        faults.append(Fault("index", f"{miscounted} words stand in more or fewer chunks than `frequencies` says", True))
-    faults += [
-        Fault("index", f"the counts of tenant {tenant!r} disagree with its {true.chunks} chunks", True)
-        for tenant, true in _corpora(tx).items()
-        if chunk_store.corpus(tx.within(Scope(tenant))) != true
-    ]
-    orphans = sa.select(sa.func.count()).select_from(vector_rows).where(_orphaned())
-    if lost := tx.conn.execute(orphans).scalar_one():
-        faults.append(Fault("index", f"{lost} vectors belong to no chunk", True))
-    if odd := sum(tx.conn.execute(wanted).scalar_one() for wanted in _UNMATCHED):
-        faults.append(Fault("index", f"{odd} vectors and codes do not match", True))
-    return faults
-
-
-def _sessions(tx: Tx) -> list[Fault]:
-    """Every session is indexed as far as it is said to be, and every chunk has its session."""
-    said = [
-        f"{len(keys)} sessions of tenant {tenant!r} are not indexed as their logs say"
-        for tenant, keys in damage.doubtful(tx).items()
-    ]
-    gone = sa.select(sa.func.count()).select_from(chunks).where(~sa.exists().where(same(sessions, chunks)))
-    if lost := tx.conn.execute(gone).scalar_one():
-        said.append(f"{lost} chunks belong to no session")
-    return [Fault("index", one, True) for one in said]
+def _laws(tx: Tx) -> list[Fault]:
+    """What is derived belongs to what is there."""
+    return [Fault(law.check, said, law.loose) for law, said in derived.faults(tx)]
 
 
 def _walls(tx: Tx) -> list[Fault]:
@@ -241,25 +253,31 @@ _CHECKS: tuple[Callable[[Tx], list[Fault]], ...] = (
     _months,
     _logs,
     _strays,
-    _findings,
-    _views,
-    _index,
-    _sessions,
+    _ends,
+    _laws,
     _archive,
 )
 
-_TEXT_INDEX = (
-    "SELECT count(*) FROM chunks WHERE tenant IS NOT NULL AND n NOT IN (SELECT rowid FROM chunks_text)",
-    "SELECT count(*) FROM chunks_text WHERE rowid NOT IN (SELECT n FROM chunks WHERE tenant IS NOT NULL)",
-)
 
-
-_UNMATCHED = tuple(
-    sa.select(sa.func.count())
-    .select_from(one)
-    .where(~sa.exists().where(vector_rows.c.tenant == code_rows.c.tenant, vectors.matched()).correlate(one))
-    for one in (vector_rows, code_rows)
-)
+def _repair(tx: Tx) -> None:
+    tx.dialect.unhurried(tx.conn)
+    if tx.dialect.name == "postgresql":
+        postgres_facts.secure(tx.conn)
+        postgres_facts.extend(tx.conn)
+        postgres_facts.whole_tables(tx.conn)
+    indexes.clear(tx)  # from here on nobody else writes
+    _repair_heads(tx)
+    report = Report(doubtful=damage.torn(tx))
+    for tenant in _tenants(tx):
+        _read(tx.within(Scope(tenant)), report, None)
+    derived.clear(tx)
+    indexes.fill(tx)
+    for tenant in sorted({*_tenants(tx), *report.doubtful}):
+        mine = tx.within(Scope(tenant))
+        indexes.recount(mine)
+        damage.index_anew(mine, sorted(report.doubtful.get(tenant, ())))
+        damage.begin_anew(mine)
+        _arm_lagging(mine)
 
 
 def _repair_heads(tx: Tx) -> None:
@@ -274,31 +292,6 @@ def _repair_heads(tx: Tx) -> None:
     for row in rows:
         here = (sessions.c.tenant == row.tenant, sessions.c.agent == row.agent, sessions.c.session == row.session)
         tx.conn.execute(sessions.update().where(*here).values(version=row.n, tokens=row.tokens))
-
-
-def _repair_chunks(tx: Tx) -> None:
-    """The text index is made anew from the chunks, and vectors without a chunk are gone."""
-    tx.conn.execute(vector_rows.delete().where(_orphaned()))
-    for tenant in tx.conn.execute(sa.select(chunks.c.tenant).distinct()).scalars().all():
-        seen = 0
-        wanted = sa.select(*postgres_facts.CHUNK).where(chunks.c.tenant == tenant).order_by(chunks.c.n).limit(_BATCH)
-        while rows := tx.conn.execute(wanted.where(chunks.c.n > seen)).all():
-            tx.dialect.index(tx.conn, tenant, [Chunk(*row) for row in rows])
-            seen = rows[-1].n
-
-
-def _clear_text_index(tx: Tx) -> None:
-    if tx.dialect.name == "sqlite":
-        tx.conn.exec_driver_sql("INSERT INTO chunks_text(chunks_text) VALUES ('delete-all')")
-    else:
-        postgres_facts.clear_text_index(tx)
-
-
-def _repair_counts(tx: Tx) -> None:
-    true, counted = _corpora(tx).get(tx.tenant, chunk_store.Corpus(0, 0)), chunk_store.corpus(tx)
-    counters.bump(tx, "chunks", true.chunks - counted.chunks)
-    counters.bump(tx, "terms", true.terms - counted.terms)
-    vectors.recode(tx)
 
 
 def _arm_lagging(tx: Tx) -> None:
@@ -327,26 +320,8 @@ def _counted() -> sa.Subquery:
     return counted.group_by(turns.c.tenant, turns.c.agent, turns.c.session).subquery()
 
 
-def _corpora(tx: Tx) -> dict[str, chunk_store.Corpus]:
-    """Chunks and terms of every tenant, counted; zeros for a tenant that has none and should have some."""
-    spaces = sa.func.length(chunks.c.terms) - sa.func.length(sa.func.replace(chunks.c.terms, " ", ""))
-    terms = sa.func.sum(sa.case((chunks.c.terms == "", 0), else_=spaces + 1))
-    expected = sa.select(counter_rows.c.tenant).where(counter_rows.c.name == "chunks", counter_rows.c.value != 0)
-    true = {tenant: chunk_store.Corpus(0, 0) for tenant in tx.conn.execute(expected).scalars()}
-    counted = sa.select(chunks.c.tenant, sa.func.count(), terms).group_by(chunks.c.tenant)
-    return true | {row[0]: chunk_store.Corpus(row[1], row[2]) for row in tx.conn.execute(counted)}
-
-
-def _orphaned() -> sa.ColumnElement[bool]:
-    return ~sa.exists().where(chunks.c.tenant == vector_rows.c.tenant, chunks.c.n == vector_rows.c.n)
-
-
-def _without(tx: Tx, table: sa.Table, other: sa.Table, what: str, lacks: str, *, seq: bool) -> list[Fault]:
-    wanted = sa.select(table.c.tenant, table.c.agent, table.c.session, sa.func.count().label("n")).where(
-        ~sa.exists().where(same(table, other, seq=seq))
-    )
-    rows = tx.conn.execute(wanted.group_by(table.c.tenant, table.c.agent, table.c.session).limit(_SHOWN))
-    return [
-        Fault("log", f"{name_of(row)} has {row.n} times a {what} without its {lacks}; restore it from a backup", False)
-        for row in rows
-    ]
+def _counted_by_session(tx: Tx, table: sa.Table, wrong: sa.ColumnElement[bool], what: str) -> list[Fault]:
+    key = (table.c.tenant, table.c.agent, table.c.session)
+    wanted = sa.select(*key, sa.func.count().label("n")).where(table.c.tenant.is_not(None), wrong)
+    rows = tx.conn.execute(wanted.group_by(*key).limit(SHOWN))
+    return [Fault("log", f"{name_of(row)} has {row.n} times {what}; restore it from a backup", False) for row in rows]

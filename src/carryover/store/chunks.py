@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from carryover.core.chunk import Chunk
-from carryover.store import counters, hot, vectors
+from carryover.store import counters, hashed, hot, sealed, vectors, wording
 from carryover.store.parts import parts
 from carryover.store.store import Tx
 from carryover.store.tables import chunks, watermarks
@@ -38,6 +38,17 @@ _COLUMNS = (
 )
 
 
+_NAMES = [column.name for column in _COLUMNS]
+_TEXT = _NAMES.index("text")
+# As `sealed.place` has it, filled in from a row.
+_PLACE = sealed.place(chunks, "text", {name: f"{{{_NAMES.index(name)}}}" for name in sealed.SEALED[chunks].row})
+
+
+_GAPS = sa.func.length(chunks.c.terms) - sa.func.length(sa.func.replace(chunks.c.terms, " ", ""))
+# How many terms a chunk has.
+SIZE = sa.case((chunks.c.terms == "", 0), (chunks.c.terms.startswith(hashed.GIVEN), _GAPS), else_=_GAPS + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Watermark:
     """How far a session is indexed: turns 1..`through`, and the findings of its `snapshot`."""
@@ -54,22 +65,58 @@ class Corpus:
     terms: int
 
 
+def worded(tx: Tx, some: Sequence[Chunk]) -> list[Chunk]:
+    """The chunks with their terms as the tenant's text index has them."""
+    form = wording.of(tx)
+    return [replace(chunk, terms=form.kept(chunk.terms)) for chunk in some]
+
+
+def lock(tx: Tx) -> None:
+    """From here to the end of the transaction nobody else adds or removes chunks of the tenant."""
+    counters.bump(tx, "chunks", 0)
+
+
 def add(tx: Tx, new: Sequence[Chunk]) -> list[Chunk]:
     """The chunks can be found by their terms; they come back with their numbers."""
     if not new:
         return []
+    lock(tx)  # here and in `remove` before the text index: whoever comes second waits at the same place
+    new = worded(tx, new)
     first = tx.dialect.allocate(tx.conn, tx.tenant, len(new))
-    rows = [replace(chunk, n=first + i) for i, chunk in enumerate(new)]
-    tx.conn.execute(sa.insert(chunks), [_row(tx.tenant, chunk) for chunk in rows])
-    _count(tx, rows, 1)  # here and in `remove` before the text index: whoever comes second waits at the same place
+    numbered = {first + i: replace(chunk, n=first + i) for i, chunk in enumerate(new)}
+    kept = sealed.closed(tx, chunks, [_row(tx.tenant, chunk) for chunk in numbered.values()])
+    if not kept:
+        return []
+    tx.conn.execute(sa.insert(chunks), kept)
+    rows = [numbered[row["n"]] for row in kept]
+    _count(tx, rows, 1)
     tx.dialect.index(tx.conn, tx.tenant, rows)
     return rows
+
+
+def reword(tx: Tx, anew: Sequence[tuple[Chunk, str]]) -> None:
+    """The chunks are found by these terms (as `worded` has them), and by no others; all else of them stays."""
+    if not anew:
+        return
+    lock(tx)
+    before, after = [chunk for chunk, _ in anew], [replace(chunk, terms=terms) for chunk, terms in anew]
+    counters.bump(tx, "terms", sum(map(_size, after)) - sum(map(_size, before)))
+    tx.dialect.unindex(tx.conn, tx.tenant, before)
+    changed = chunks.update().where(chunks.c.tenant == tx.tenant, chunks.c.n == sa.bindparam("the_n"))
+    tx.conn.execute(changed, [{"the_n": chunk.n, "terms": chunk.terms} for chunk in after])
+    tx.dialect.index(tx.conn, tx.tenant, after)
 
 
 def by_n(tx: Tx, ns: Collection[int]) -> dict[int, Chunk]:
     """Those of the numbers that exist."""
     rows = hot.read(tx.conn, _by_n(tx.dialect.name), {"tenant": tx.tenant, "ns": sorted(ns)}) if ns else ()
-    return {row[0]: Chunk(*row) for row in rows}
+    return {chunk.n: chunk for chunk in _chunks(tx, rows)}
+
+
+def bare(tx: Tx, ns: Collection[int]) -> list[Chunk]:
+    """Those of the numbers that exist, without their texts: what an index needs, whoever's keys are lost."""
+    mine = chunks.c.tenant == tx.tenant
+    return [chunk for part in parts(sorted(ns)) for chunk in _bare(tx, mine, chunks.c.n.in_(part))]
 
 
 def around(tx: Tx, ns: Collection[int], reach: int) -> list[Chunk]:
@@ -78,7 +125,7 @@ def around(tx: Tx, ns: Collection[int], reach: int) -> list[Chunk]:
         return []
     asked = {"tenant": tx.tenant, "ns": sorted(ns), "reach": reach}
     found = {row[0]: row for row in hot.read(tx.conn, _around(tx.dialect.name), asked)}  # some are near several
-    return [Chunk(*row) for row in found.values()]
+    return _chunks(tx, found.values())
 
 
 def of_session(tx: Tx, agent: str, session: str, *, findings_only: bool = False) -> list[Chunk]:
@@ -119,7 +166,8 @@ def remove(tx: Tx, gone: Sequence[Chunk]) -> int:
 
 def erase(tx: Tx, agent: str, session: str) -> dict[str, int]:
     """No word of the session is left in the chunks, the text index and the vectors; how many rows went."""
-    gone = of_session(tx, agent, session)
+    here = chunks.c.tenant == tx.tenant, chunks.c.agent == agent, chunks.c.session == session
+    gone = _bare(tx, *here)
     lost = remove(tx, gone)
     if gone:
         tx.dialect.purge(tx.conn)
@@ -149,7 +197,11 @@ def corpus(tx: Tx) -> Corpus:
 
 def _count(tx: Tx, rows: Sequence[Chunk], sign: int) -> None:
     counters.bump(tx, "chunks", sign * len(rows))
-    counters.bump(tx, "terms", sign * sum(len(chunk.terms.split()) for chunk in rows))
+    counters.bump(tx, "terms", sign * sum(map(_size, rows)))
+
+
+def _size(chunk: Chunk) -> int:
+    return len(hashed.tokens(chunk.terms))
 
 
 @lru_cache
@@ -179,7 +231,27 @@ def _select(tx: Tx) -> sa.Select[*tuple[Any, ...]]:
 
 def _read(tx: Tx, wanted: sa.Select[*tuple[Any, ...]]) -> list[Chunk]:
     # All rows at once: one by one, the driver's round trips cost more than the rows.
-    return [Chunk(*row) for row in tx.conn.execute(wanted).all()]
+    return _chunks(tx, tx.conn.execute(wanted).all())
+
+
+def _chunks(tx: Tx, rows: Iterable[Any]) -> list[Chunk]:
+    """The rows, in the order of `_COLUMNS`, as chunks; without those whose key was dropped."""
+    there = list(rows)
+    texts = tx.opened_all([(_PLACE.format(*row), row[_TEXT]) for row in there])
+    opened = zip(there, texts, strict=True)
+    return [_chunk(row, text) for row, text in opened if text is not None]
+
+
+def _bare(tx: Tx, *here: sa.ColumnElement[bool]) -> list[Chunk]:
+    columns = [sa.literal("") if column is chunks.c.text else column for column in _COLUMNS]
+    wanted: sa.Select[*tuple[Any, ...]] = sa.select(*columns).where(*here)
+    return [_chunk(row, "") for row in tx.conn.execute(wanted).all()]
+
+
+def _chunk(row: Any, text: str) -> Chunk:
+    values: list[Any] = list(row)
+    values[_TEXT] = text
+    return Chunk(*values)
 
 
 def _row(tenant: str, chunk: Chunk) -> dict[str, object]:

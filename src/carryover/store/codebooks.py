@@ -50,5 +50,11 @@ def put(tx: Tx, vault: Vault, version: int, content: bytes, *, space: str, strat
     tx.conn.execute(codebooks.delete().where(codebooks.c.tenant == tx.tenant, old))
 
 
+def keep_newest(tx: Tx) -> None:
+    """Of the tenant's versions only the newest is kept: those before could tell what may be told no more."""
+    old = codebooks.c.version < newest_version(tx)
+    tx.conn.execute(codebooks.delete().where(codebooks.c.tenant == tx.tenant, old))
+
+
 def _place(version: int) -> str:
     return f"codebooks/{version}"

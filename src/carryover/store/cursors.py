@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from carryover.core.job import subject_of
 from carryover.core.step import Flavor, uid
 from carryover.core.text import clean
-from carryover.store import hot
+from carryover.store import hot, sealed
 from carryover.store.coding_tables import cursors, formats
 from carryover.store.dialect import Dialect
 from carryover.store.parts import parts
 from carryover.store.store import Tx
 
+_PLACE = "cursors/state/"
 _LONGEST_NAME = 1_000  # bytes of a path that is a key; an index of PostgreSQL takes no more than 2,700
 _LONGEST_TYPE = 200  # characters of what a record says of its type and version
 
@@ -100,12 +101,16 @@ def get(tx: Tx, path: str) -> Cursor | None:
     row = tuple(rows[0])
     known = dict(zip(_FIELDS, row, strict=False))
     known["erased"] = bool(known["erased"])
+    state = tx.opened(_PLACE + path, known["state"])
+    if state is None:
+        return None
+    known["state"] = state
     return Cursor(stamp=Stamp(*row[len(_FIELDS) :]), **known)
 
 
 def put(tx: Tx, read: Sequence[Cursor]) -> None:
     """Reading stopped there."""
-    rows = [{"tenant": tx.tenant, "read_at": tx.now, **_row(cursor)} for cursor in read]
+    rows = _kept(tx, read)
     if rows:
         hot.write(tx.conn, _putting(tx.dialect), rows)
 
@@ -115,19 +120,21 @@ def advance(tx: Tx, moves: Sequence[tuple[Cursor | None, Cursor]]) -> list[bool]
 
     Nobody else can move those any more before this transaction ends.
     """
-    firsts = [{"tenant": tx.tenant, "read_at": tx.now, **_row(after)} for before, after in moves if before is None]
+    kept = _kept(tx, [after for _, after in moves])
+    firsts = [row for (before, _), row in zip(moves, kept, strict=True) if before is None]
     new: set[str] = set()
     if firsts:
         adding = tx.insert(cursors).on_conflict_do_nothing(index_elements=["tenant", "path"])
         new.update(tx.conn.execute(adding.returning(cursors.c.path), firsts).scalars())
     done: list[bool] = []
-    for before, after in moves:
+    for (before, after), row in zip(moves, kept, strict=True):
         if before is None:
             done.append(after.path in new)
             new.discard(after.path)
             continue
-        here = (cursors.c[name] == value for name, value in _row(before).items())
-        moved = cursors.update().where(cursors.c.tenant == tx.tenant, *here).values(read_at=tx.now, **_row(after))
+        # The state follows from all else, and is kept sealed.
+        here = (cursors.c[name] == value for name, value in _row(before).items() if name != "state")
+        moved = cursors.update().where(cursors.c.tenant == tx.tenant, *here).values(row)
         done.append(tx.conn.execute(moved).rowcount == 1)
     return done
 
@@ -205,6 +212,16 @@ def types(tx: Tx, *, unknown: bool = False) -> list[Format]:
         wanted = wanted.where(formats.c.known.is_(False))
     rows = tx.conn.execute(wanted.order_by(formats.c.flavor, formats.c.version, formats.c.type))
     return [Format(*row) for row in rows]
+
+
+def _kept(tx: Tx, read: Sequence[Cursor]) -> list[dict[str, Any]]:
+    """The rows of these cursors; a log may be of several sessions, so the key is the tenant's."""
+    key = sealed.owner(tx) if read else None
+    rows: list[dict[str, Any]] = [{"tenant": tx.tenant, "read_at": tx.now, **_row(cursor)} for cursor in read]
+    return [
+        row if row["state"] == "{}" else {**row, "state": tx.closed(key, _PLACE + row["path"], row["state"])}
+        for row in rows
+    ]
 
 
 def _row(cursor: Cursor) -> dict[str, Any]:

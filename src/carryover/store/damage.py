@@ -6,10 +6,10 @@ what is there with the log and makes what is missing. A session that was erased 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,22 +18,20 @@ from numpy.typing import NDArray
 
 from carryover.core.job import subject_of
 from carryover.core.scope import EVERY_TENANT, Scope
-from carryover.core.step import is_told
-from carryover.core.text import plain
-from carryover.store import chunks, counters, listing, queue, spaces, vectors
+from carryover.store import chunks, counters, derived, listing, logged, queue, spaces, vectors, wording
 from carryover.store.chunks import Corpus
+from carryover.store.hashed import GIVEN
 from carryover.store.parts import MOST, parts
 from carryover.store.store import Store, Tx
-from carryover.store.tables import bodies, jobs, sessions, turns, watermarks
 from carryover.store.tables import chunks as chunk_rows
 from carryover.store.tables import codes as code_rows
 from carryover.store.tables import counters as counter_rows
+from carryover.store.tables import jobs, sessions, watermarks
 from carryover.store.tables import vectors as vector_rows
 
 INDEX, REINDEX = "index", "reindex"  # the jobs of a session, and of a tenant (subject `all`)
 ALL = "all"
 _STEP = 5_000  # rows that one step repairs
-_TURN = ("tenant", "agent", "session", "seq", "role", "kind", "metadata")
 _READ = 200  # turns that are read to learn whether anything was said
 
 Key = tuple[str, str]
@@ -77,7 +75,7 @@ def suspects(tx: Tx) -> Iterator[tuple[str, str]]:
     )
     counted = {tenant: value for tenant, value in tx.conn.execute(said) if value}
     found = {tenant for tenant in there.keys() | counted.keys() if there.get(tenant) != counted.get(tenant)}
-    found |= listing.suspects(tx, there)
+    found |= listing.suspects(tx, there) | wording.unlike(tx, there)
     with_vectors, with_codes = _counted(tx, vector_rows), _counted(tx, code_rows)
     found |= {one for one in with_vectors.keys() | with_codes.keys() if with_vectors.get(one) != with_codes.get(one)}
     found |= set(tx.conn.execute(_ahead(watermarks.c.tenant).distinct()).scalars())
@@ -91,50 +89,24 @@ def look(tx: Tx) -> Iterator[Damage]:
     return (found for check in _LOOKS if (found := check(tx)) is not None)
 
 
-def doubtful(tx: Tx) -> dict[str, list[Key]]:
-    """In `EVERY_TENANT`, the sessions of each tenant that are not indexed as their logs and watermarks say.
+def torn(tx: Tx) -> dict[str, set[Key]]:
+    """In `EVERY_TENANT`, the sessions of each tenant whose chunks or watermarks cannot be right, whatever was said.
 
-    They lack chunks of turns that say something, or their watermarks are beyond their logs. The log is read for it.
+    They have some parts of a turn and lack others, or say something of what is not there.
     """
-    there = chunk_rows.alias("there")
-    covered = sa.exists().where(_same(there, turns), there.c.kind == "turn", there.c.first == turns.c.seq)
-    indexed = sa.and_(_same(turns, watermarks), turns.c.seq <= watermarks.c.through)
-    silent = (
-        sa.select(*(turns.c[name] for name in _TURN), bodies.c.body)
-        .join_from(turns, watermarks, indexed)
-        .join(bodies, sa.and_(_same(bodies, turns), bodies.c.seq == turns.c.seq))
-        .where(turns.c.tenant.is_not(None), ~covered)
-    )
-    rows = (row for row in tx.conn.execute(silent) if is_told(row.role, row.kind, row.metadata))
-    taken = _taken_back(tx)
-    found = {
-        (row.tenant, row.agent, row.session)
-        for row in rows
-        if not any(first <= row.seq <= last for first, last in taken.get((row.tenant, row.agent, row.session), ()))
-        and _speaks(row.body)
-    }
+    found: dict[str, set[Key]] = {}
     partly = sa.select(chunk_rows.c.tenant, chunk_rows.c.agent, chunk_rows.c.session).where(
         chunk_rows.c.tenant.is_not(None), chunk_rows.c.kind == "turn"
     )
     partly = partly.group_by(chunk_rows.c.tenant, chunk_rows.c.agent, chunk_rows.c.session, chunk_rows.c.first)
-    torn = sa.func.count() != sa.func.max(chunk_rows.c.parts)
-    found |= {(row.tenant, row.agent, row.session) for row in tx.conn.execute(partly.having(torn))}
-    beyond = _ahead(watermarks.c.tenant, watermarks.c.agent, watermarks.c.session)
-    found |= {(row.tenant, row.agent, row.session) for row in tx.conn.execute(beyond)}
-    keys: dict[str, list[Key]] = {}
-    for tenant, agent, session in sorted(found):
-        keys.setdefault(tenant, []).append((agent, session))
-    return keys
-
-
-def _taken_back(tx: Tx) -> dict[tuple[str, str, str], list[tuple[int, int]]]:
-    """In `EVERY_TENANT`, the runs of turns that are taken back, by session: these have no chunks."""
-    of_turn = sa.and_(_same(bodies, turns), bodies.c.seq == turns.c.seq)
-    wanted = sa.select(turns.c.tenant, turns.c.agent, turns.c.session, bodies.c.body).join_from(turns, bodies, of_turn)
-    found: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
-    for *key, body in tx.conn.execute(wanted.where(turns.c.tenant.is_not(None), turns.c.kind == "retraction")):
-        told = json.loads(body)[0]
-        found.setdefault((key[0], key[1], key[2]), []).append((told["first"], told["last"]))
+    uneven = partly.having(sa.func.count() != sa.func.max(chunk_rows.c.parts))
+    stray = (
+        sa.select(law.table.c.tenant, law.table.c.agent, law.table.c.session).where(law.wrong)
+        for law in derived.OF_INDEX
+    )
+    for wanted in (uneven, *stray):
+        for row in tx.conn.execute(wanted):
+            found.setdefault(row.tenant, set()).add((row.agent, row.session))
     return found
 
 
@@ -185,9 +157,9 @@ def sessions_after(tx: Tx, after: Key, most: int) -> list[Key]:
 
 def true_corpus(tx: Tx) -> Corpus:
     """The tenant's chunks and terms, counted."""
-    gaps = sa.func.length(chunk_rows.c.terms) - sa.func.length(sa.func.replace(chunk_rows.c.terms, " ", ""))
-    terms = sa.func.coalesce(sa.func.sum(sa.case((chunk_rows.c.terms == "", 0), else_=gaps + 1)), 0)
-    wanted = sa.select(sa.func.count(), terms).where(chunk_rows.c.tenant == tx.tenant)
+    wanted = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(chunks.SIZE), 0)).where(
+        chunk_rows.c.tenant == tx.tenant
+    )
     return Corpus(*tx.conn.execute(wanted).one())
 
 
@@ -201,7 +173,7 @@ def _orphans(tx: Tx) -> Damage | None:
 
 
 def _remove(tx: Tx, damage: Damage) -> None:
-    chunks.remove(tx, list(chunks.by_n(tx, damage.ns).values()))
+    chunks.remove(tx, chunks.bare(tx, damage.ns))
 
 
 def _ahead_here(tx: Tx) -> Damage | None:
@@ -231,17 +203,9 @@ def _lost(tx: Tx) -> Damage | None:
 
 
 def _says_something(tx: Tx) -> bool:
-    retracted = sa.exists().where(_same(turns, bodies), turns.c.kind == "retraction")
-    wanted = sa.select(bodies.c.body).where(bodies.c.tenant == tx.tenant, ~retracted).limit(_READ)
-    return any(_speaks(body) for body in tx.conn.execute(wanted).scalars())
-
-
-def _speaks(body: str) -> bool:
-    """Whether a turn of this content has anything that search could find."""
-    try:
-        return bool(plain(json.loads(body)).strip())
-    except RecursionError:
-        return False
+    """Whether the first turns of the tenant have anything that search could find."""
+    read = islice((entry for page in logged.pages(tx) for entry in page), _READ)
+    return any(entry.link.row["kind"] != "retraction" and (entry.text or "").strip() for entry in read)
 
 
 def _index_all_anew(tx: Tx, _damage: Damage) -> None:
@@ -249,10 +213,36 @@ def _index_all_anew(tx: Tx, _damage: Damage) -> None:
     true, counted = true_corpus(tx), chunks.corpus(tx)
     counters.bump(tx, "chunks", true.chunks - counted.chunks)
     counters.bump(tx, "terms", true.terms - counted.terms)
+    _all_anew(tx)
+
+
+def _all_anew(tx: Tx) -> None:
     keys, after = list[Key](), ("", "")
     while some := sessions_after(tx, after, _STEP):
         keys, after = keys + some, some[-1]
     index_anew(tx, keys)
+
+
+def _otherwise(tx: Tx) -> Damage | None:
+    """An index in another form than the settings ask for."""
+    return Damage("the text index is kept in another form than is set", _form_anew) if wording.is_amiss(tx) else None
+
+
+def begin_anew(tx: Tx) -> None:
+    """Where the text index is to be in another form, the next workers bring it there."""
+    if wording.is_amiss(tx):
+        queue.arm(tx, [(REINDEX, ALL, tx.now)], push=False)
+
+
+def _form_anew(tx: Tx, _damage: Damage) -> None:
+    """Words of the former form are gone from some chunks more; once they are from all, sessions are indexed again."""
+    wording.begin(tx)
+    if some := wording.former(tx, _STEP):
+        chunks.reword(tx, [(chunk, GIVEN) for chunk in chunks.bare(tx, some)])
+        return
+    tx.dialect.purge(tx.conn)
+    wording.end(tx)
+    _all_anew(tx)
 
 
 def _strays(tx: Tx) -> Damage | None:
@@ -332,7 +322,7 @@ def _numbers(tx: Tx, table: sa.Table, space: str) -> NDArray[np.int64]:
 
 
 # What a step repairs a part of comes first, so that the next step soon finds it again.
-_LOOKS = (_unlisted, _codeless, _vectorless, _ahead_here, _strays, _orphans, _bereft, _lost)
+_LOOKS = (_otherwise, _unlisted, _codeless, _vectorless, _ahead_here, _strays, _orphans, _bereft, _lost)
 
 
 def _ahead(*columns: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from carryover.core.chunk import Chunk, ChunkKind
 from carryover.core.clock import EARLIEST, LATEST
+from carryover.store.hashed import Wording
 from carryover.store.news import Channel
 
 
@@ -23,6 +24,11 @@ class Bounds:
     kinds: tuple[ChunkKind, ...] | None = None
     since: int | None = None
     before: int | None = None
+
+    def marks(self) -> Iterator[tuple[str, str]]:
+        """What is asked of a chunk's owners (`hashed.owners`), but for its kind."""
+        asked = ("a", self.agent), ("u", self.user), ("s", self.session)
+        return ((sign, value) for sign, value in asked if value is not None)
 
     @property
     def moments(self) -> tuple[int, int] | None:
@@ -77,6 +83,10 @@ class Dialect(Protocol):
         """Where much of its files is free, the engine gives it back, as long as nobody has to wait for that."""
         ...
 
+    def rewrite(self, cursor: Any) -> bool:
+        """The files are written anew, so that no page holds what is gone; False where that would take too long now."""
+        ...
+
     def unhurried(self, conn: sa.Connection) -> None:
         """Statements of the open transaction may take their time."""
         ...
@@ -112,7 +122,7 @@ class Dialect(Protocol):
         ...
 
     def index(self, conn: sa.Connection, tenant: str, rows: Sequence[Chunk]) -> None:
-        """The chunks are found by their `terms`, under this tenant alone."""
+        """The chunks are found by their `terms`, as they keep them (`hashed`), under this tenant alone."""
         ...
 
     def unindex(self, conn: sa.Connection, tenant: str, rows: Sequence[Chunk]) -> None:
@@ -126,7 +136,7 @@ class Dialect(Protocol):
     def matching(
         self,
         conn: sa.Connection,
-        tenant: str,
+        wording: Wording,
         weights: Mapping[str, float],
         usual: float,
         bounds: Bounds,
@@ -140,7 +150,7 @@ class Dialect(Protocol):
         ...
 
     def frequency(
-        self, conn: sa.Connection, tenant: str, terms: Sequence[str], most: int | None = None
+        self, conn: sa.Connection, wording: Wording, terms: Sequence[str], most: int | None = None
     ) -> dict[str, int]:
         """In how many indexed chunks of the tenant each term occurs; it may stop counting at `most`."""
         ...

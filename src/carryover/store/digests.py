@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypedDict, Unpack
 
@@ -14,7 +14,7 @@ from carryover.core.digest import DIGEST_VERSION, Digest, Outcome
 from carryover.core.job import subject_of
 from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.core.step import Flavor
-from carryover.store import hot, origins
+from carryover.store import hot, origins, sealed
 from carryover.store.coding_tables import cursors, digests
 from carryover.store.coding_tables import origins as origin_rows
 from carryover.store.dialect import Dialect
@@ -52,7 +52,8 @@ def put(tx: Tx, digest: Digest, user: str | None = None, *, at: Time | None = No
         "made_at": tx.now if at is None else at,
         "body": encode(digest),
     }
-    hot.write(tx.conn, _putting(tx.dialect), [row])
+    if kept := sealed.closed(tx, digests, [row]):
+        hot.write(tx.conn, _putting(tx.dialect), kept)
 
 
 def encode(digest: Digest) -> str:
@@ -68,8 +69,7 @@ def place(digest: Digest) -> Place:
 def get(tx: Tx, agent: str, session: str) -> Digest | None:
     """The digest of a session, None where there is none or the scope does not admit it."""
     wanted = _select(tx).where(digests.c.agent == agent, digests.c.session == session)
-    row = tx.conn.execute(wanted).first()
-    return None if row is None else _DECODER.decode(row[0])
+    return next(_digests(tx, tx.conn.execute(wanted)), None)
 
 
 def made(tx: Tx, found: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -95,7 +95,7 @@ def listed(tx: Tx, *, limit: int, before: Place | None = None, **wanted: Unpack[
     )
     chosen = _select(tx).where(*(within for asked, within in limits if asked is not None))
     chosen = chosen.order_by(*(column.desc() for column in _ORDER)).limit(limit)
-    return [_DECODER.decode(body) for body in tx.conn.execute(chosen).scalars()]
+    return list(_digests(tx, tx.conn.execute(chosen)))
 
 
 def every(tx: Tx) -> Iterator[Digest]:
@@ -104,13 +104,11 @@ def every(tx: Tx) -> Iterator[Digest]:
     last = ("", "")
     while True:
         beyond = sa.tuple_(*order) > sa.tuple_(*map(sa.literal, last))
-        found = tx.conn.execute(_select(tx).where(beyond).order_by(*order).limit(_PAGE)).scalars().all()
-        for body in found:
-            digest = _DECODER.decode(body)
-            last = (digest.agent_id, digest.session_id)
-            yield digest
+        found = tx.conn.execute(_select(tx).where(beyond).order_by(*order).limit(_PAGE)).all()
+        yield from _digests(tx, found)
         if len(found) < _PAGE:
             return
+        last = (found[-1].agent, found[-1].session)
 
 
 def sessions_with(tx: Tx) -> set[tuple[str, str]]:
@@ -144,7 +142,11 @@ def size(tx: Tx) -> int:
 
 
 def _select(tx: Tx) -> sa.Select[*tuple[Any, ...]]:
-    return _of_scope(tx, sa.select(digests.c.body))
+    return _of_scope(tx, sa.select(digests.c.agent, digests.c.session, digests.c.body))
+
+
+def _digests(tx: Tx, rows: Iterable[Any]) -> Iterator[Digest]:
+    return (_DECODER.decode(body) for _, (body,) in sealed.opened(tx, digests, rows))
 
 
 def _of_scope(tx: Tx, wanted: sa.Select[*tuple[Any, ...]]) -> sa.Select[*tuple[Any, ...]]:

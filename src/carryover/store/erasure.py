@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 
 from carryover.core.job import subject_of
@@ -28,6 +30,13 @@ from carryover.store.tables import (
     watermarks,
 )
 
+# What may have been made of any of the session's turns, and can be made again of those that are left.
+_MADE = (
+    *(verdicts, tiers, findings, snapshots, watermarks, digests, evidence),
+    *(summaries, views, agent_run_events, personas_shown),
+)
+_REST = (events, bodies, turns, sessions, mark_rows, spends, origins, strategies, noticed)
+
 
 def erase(tx: Tx, agent: str, session: str) -> dict[str, int]:
     """Nothing of the session is left; how many rows went, by table. A second call finds nothing and counts zeros.
@@ -36,33 +45,16 @@ def erase(tx: Tx, agent: str, session: str) -> dict[str, int]:
     open again. Its usage stays on the account, without naming it. Of a coding session every log goes that held it,
     whatever else it held, and is not read again.
     """
-    own = sa.select(findings.c.id).where(
-        findings.c.tenant == tx.tenant, findings.c.agent == agent, findings.c.session == session
-    )
-    tables = (
-        (sources, sa.or_(_here(sources, agent, session), sources.c.finding.in_(own))),
-        (links, sa.or_(_here(links, agent, session), links.c.finding.in_(own))),
-        *(
-            (table, _here(table, agent, session))
-            for table in (verdicts, tiers, findings, snapshots, watermarks, events, bodies, turns, sessions)
-        ),
-        *((table, _here(table, agent, session)) for table in (mark_rows, spends, digests, evidence, origins)),
-        *((table, _here(table, agent, session)) for table in (strategies, summaries, views, agent_run_events)),
-        *((table, _here(table, agent, session)) for table in (noticed, personas_shown)),
-    )
     # Jobs before counters, as everywhere: two that lock in one order never wait for each other.
-    jobs = queue.cancel(tx, f"{agent}/{session}")
+    jobs = queue.cancel(tx, subject_of(agent, session))
     logs = _logs(tx, agent, session)
-    _reopen(tx, agent, session)
-    tier_store.unfold(tx, agent, session)
-    counts = dict(chunks.erase(tx, agent, session))
     users = preferences.users_of(tx, agent, session)
     for user in users:
         profiles.touch(tx, user)  # before their preferences, as everywhere
+    counts = _made(tx, agent, session)
     counts["preferences"] = preferences.erase_session(tx, agent, session)
-    for table, doomed in tables:
-        gone = tx.conn.execute(table.delete().where(table.c.tenant == tx.tenant, doomed))
-        counts[table.name] = gone.rowcount
+    for table in _REST:
+        counts[table.name] = _delete(tx, table, _here(table, agent, session))
     for user in users:
         profiles.unsettle(tx, user)
     counts |= logs
@@ -71,6 +63,52 @@ def erase(tx: Tx, agent: str, session: str) -> dict[str, int]:
     counts["usages"] = tx.conn.execute(unnamed).rowcount
     counters.bump(tx, "erasures")
     return counts
+
+
+def unmake(tx: Tx, agent: str, session: str, gone: Iterable[int]) -> dict[str, int]:
+    """Nothing is left that was made of the session's turns, though they are; how many rows went, by table.
+
+    Of the preferences that were noticed in it those go that were said in the turns `gone`. Whoever is at work on any
+    of it saves nothing.
+    """
+    jobs = queue.cancel(tx, subject_of(agent, session))
+    said = preferences.said_in(tx, agent, session, gone)
+    users = sorted(set(said.values()))
+    for user in users:
+        profiles.touch(tx, user)
+    counts = _made(tx, agent, session)
+    preferences.drop(tx, list(said))
+    for user in users:
+        profiles.unsettle(tx, user)
+    counters.bump(tx, "erasures")
+    return counts | {"preferences": len(said), "jobs": jobs}
+
+
+def counted(tx: Tx, agent: str, session: str) -> dict[str, int]:
+    """How many rows `erase` would take, by table; those that only lose the session's name are not among them."""
+    doomed = [*_quoted(tx, agent, session), *((table, _here(table, agent, session)) for table in (*_MADE, *_REST))]
+    counts = {table.name: _count(tx, table, which) for table, which in doomed}
+    return counts | {
+        "chunks": len(chunks.of_session(tx, agent, session)),
+        "preferences": preferences.count_session(tx, agent, session),
+    }
+
+
+def _made(tx: Tx, agent: str, session: str) -> dict[str, int]:
+    _reopen(tx, agent, session)
+    tier_store.unfold(tx, agent, session)
+    counts = dict(chunks.erase(tx, agent, session))
+    for table, which in _quoted(tx, agent, session):
+        counts[table.name] = _delete(tx, table, which)
+    for table in _MADE:
+        counts[table.name] = _delete(tx, table, _here(table, agent, session))
+    return counts
+
+
+def _quoted(tx: Tx, agent: str, session: str) -> list[tuple[sa.Table, sa.ColumnElement[bool]]]:
+    """What others may have written of the session's findings, and those of others that quote it."""
+    own = sa.select(findings.c.id).where(findings.c.tenant == tx.tenant, _here(findings, agent, session))
+    return [(table, sa.or_(_here(table, agent, session), table.c.finding.in_(own))) for table in (sources, links)]
 
 
 def _logs(tx: Tx, agent: str, session: str) -> dict[str, int]:
@@ -106,6 +144,15 @@ def _reopen(tx: Tx, agent: str, session: str) -> None:
         .distinct()
     )
     tier_store.retell(tx, [(row[0], row[1]) for row in tx.conn.execute(closed)])
+
+
+def _delete(tx: Tx, table: sa.Table, which: sa.ColumnElement[bool]) -> int:
+    return tx.conn.execute(table.delete().where(table.c.tenant == tx.tenant, which)).rowcount
+
+
+def _count(tx: Tx, table: sa.Table, which: sa.ColumnElement[bool]) -> int:
+    counted = sa.select(sa.func.count()).select_from(table).where(table.c.tenant == tx.tenant, which)
+    return tx.conn.execute(counted).scalar_one()
 
 
 def _here(table: sa.Table, agent: str, session: str) -> sa.ColumnElement[bool]:

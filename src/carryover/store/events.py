@@ -10,6 +10,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from carryover.core.event import Action, Event, Filter
+from carryover.guard.redact import redacted
 from carryover.store import hot
 from carryover.store.store import Tx
 from carryover.store.tables import events
@@ -38,7 +39,7 @@ def add(tx: Tx, happened: Sequence[tuple[Action, str, str, str | None, dict[str,
                 "action": action,
                 "session": session,
                 "user": user,
-                "detail": json.dumps(detail, ensure_ascii=False, separators=(",", ":")),
+                "detail": json.dumps(redacted(detail), ensure_ascii=False, separators=(",", ":")),
             }
         )
         next_id[agent] += 1

@@ -50,7 +50,7 @@ def opened(path: Path) -> Generator[Foreign]:
             connection.execute("BEGIN")
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the moment that is read
             yield Foreign(connection)
-    except (sqlite3.Error, OSError) as cause:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as cause:  # damage may stand in the messages of SQLite too
         raise Invalid(
             f"{str(path)!r} cannot be read as a database: {cause}; try again while its program is not running"
         ) from cause

@@ -1,4 +1,4 @@
-"""The keyring: a data key for each user, wrapped by a master key, in a database of its own.
+"""The keyring: a data key for each user and each session, wrapped by a master key, in a database of its own.
 
 It lies apart from the data, so that no backup of the data holds a key. A key that was dropped leaves its id alone:
 whoever meets the id in a sealed record knows that it was erased, and neither whose it was nor what it said.
@@ -54,11 +54,11 @@ def is_same_file(url: str, other: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class DataKey:
-    """A user's key (the tenant's own where `user` is empty)."""
+    """A user's key (the tenant's own where `user` is empty), or one of the stock that sessions draw from (None)."""
 
     id: bytes
     tenant: str
-    user: str
+    user: str | None
     key: bytes = field(repr=False)
 
 
@@ -117,14 +117,34 @@ class Keyring:
         """
         return self._read(lambda tx: self._named(tx, ids))
 
+    def stock(self, tenant: str, n: int) -> list[DataKey]:
+        """So many new keys, which belong to whatever their ids are written into.
+
+        Raises KeyLost when there is no master key to make them under.
+        """
+
+        def make(tx: Tx) -> list[DataKey]:
+            self._lock(tx)
+            current = self._wrapping(tx)
+            made = [DataKey(os.urandom(ID_BYTES), tenant, None, os.urandom(KEY_BYTES)) for _ in range(n)]
+            tx.conn.execute(self._keys.insert(), [_row(tx, current, key) for key in made])
+            return made
+
+        return self._opened().transact(EVERY_TENANT, make)
+
     def drop(self, tenant: str, user: str) -> bool:
         """Nothing that was sealed for the user can be opened any more, wherever it lies; whether there was a key."""
-        mine = self._keys.c.tenant == tenant, self._keys.c.user == user
+        return self._drop([(self._keys.c.tenant == tenant) & (self._keys.c.user == user)]) > 0
 
-        def bare(tx: Tx) -> bool:
+    def drop_ids(self, ids: Sequence[bytes]) -> int:
+        """Nothing that was sealed with these keys can be opened any more, wherever it lies; how many there were."""
+        return self._drop([self._keys.c.id.in_(part) & self._keys.c.wrapped.is_not(None) for part in parts(ids)])
+
+    def _drop(self, doomed: Sequence[sa.ColumnElement[bool]]) -> int:
+        def bare(tx: Tx) -> int:
             nothing = dict.fromkeys(("tenant", "user", "wrapped", "master", "created_at"))
-            emptied = self._keys.update().where(*mine).values(**nothing, dropped_at=tx.now)
-            return tx.conn.execute(emptied).rowcount > 0
+            emptied = (self._keys.update().where(some).values(**nothing, dropped_at=tx.now) for some in doomed)
+            return sum(tx.conn.execute(one).rowcount for one in emptied)
 
         dropped = self._opened().transact(EVERY_TENANT, bare)
         if dropped:
@@ -220,14 +240,7 @@ class Keyring:
     def _make(self, tx: Tx, tenant: str, user: str) -> None:
         self._lock(tx)
         key, current = DataKey(os.urandom(ID_BYTES), tenant, user, os.urandom(KEY_BYTES)), self._wrapping(tx)
-        new = tx.insert(self._keys).values(
-            id=key.id,
-            tenant=tenant,
-            user=user,
-            wrapped=_wrapped(current, key),
-            master=current.id,
-            created_at=tx.now,
-        )
+        new = tx.insert(self._keys).values(_row(tx, current, key))
         tx.conn.execute(new.on_conflict_do_nothing(index_elements=["tenant", "user"]))
 
     def _wrapping(self, tx: Tx) -> MasterKey:
@@ -248,13 +261,13 @@ class Keyring:
             known = there.get(row.master)
         if known is None:
             raise KeyLost(
-                f"the key of user {row.user!r} is wrapped under the master key {row.master}, which is not in "
+                f"{_whose(row)} is wrapped under the master key {row.master}, which is not in "
                 f"{self.masters.said}; put it back there"
             )
         id = bytes(row.id)
         key = decrypted(known.key, bytes(row.wrapped), _bound(id, row.tenant, row.user))
         if key is None:
-            raise KeyLost(f"the key of user {row.user!r} in the keyring is damaged; restore the keyring")
+            raise KeyLost(f"{_whose(row)} in the keyring is damaged; restore the keyring")
         return DataKey(id, row.tenant, row.user, key)
 
     def _read(self, work: Callable[[Tx], Answer]) -> Answer:
@@ -320,5 +333,14 @@ def _wrapped(current: MasterKey, key: DataKey) -> bytes:
     return encrypted(current.key, key.key, _bound(key.id, key.tenant, key.user))
 
 
-def _bound(id: bytes, tenant: str, user: str) -> bytes:
-    return binding("data key", id.hex(), tenant, user)
+def _row(tx: Tx, current: MasterKey, key: DataKey) -> dict[str, Any]:
+    wrapping = {"wrapped": _wrapped(current, key), "master": current.id, "created_at": tx.now}
+    return {"id": key.id, "tenant": key.tenant, "user": key.user} | wrapping
+
+
+def _whose(row: Any) -> str:
+    return f"the key {bytes(row.id).hex()}" if row.user is None else f"the key of user {row.user!r}"
+
+
+def _bound(id: bytes, tenant: str, user: str | None) -> bytes:
+    return binding("data key", id.hex(), tenant, *(() if user is None else (user,)))

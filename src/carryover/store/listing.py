@@ -67,7 +67,7 @@ def clear_strays(tx: Tx) -> list[str]:
 def add(tx: Tx, ns: Sequence[int]) -> None:
     """Those of the chunks that the text index lacks are in it; once it lacks none, its counts are right again."""
     lacking = set(unlisted(tx, len(ns)))
-    tx.dialect.index(tx.conn, tx.tenant, [chunk for n, chunk in chunks.by_n(tx, ns).items() if n in lacking])
+    tx.dialect.index(tx.conn, tx.tenant, [chunk for chunk in chunks.bare(tx, ns) if chunk.n in lacking])
     if tx.dialect.name != "sqlite" and not unlisted(tx, 1):
         _recount(tx)
 
@@ -83,7 +83,7 @@ def _recount(tx: Tx) -> None:
     wanted = sa.select(chunk_rows.c.n, chunk_rows.c.terms).where(chunk_rows.c.tenant == tx.tenant)
     while rows := tx.conn.execute(wanted.where(chunk_rows.c.n > seen).order_by(chunk_rows.c.n).limit(_READ)).all():
         for row in rows:
-            counted.update({hashed.word(tx.tenant, term) for term in row.terms.split()})
+            counted.update(set(hashed.said(tx.tenant, row.terms)))
         seen = rows[-1].n
     tx.conn.execute(sa.text("DELETE FROM frequencies WHERE tenant = :tenant"), {"tenant": tx.tenant})
     new = "INSERT INTO frequencies (tenant, word, chunks) VALUES (:tenant, :word, :chunks)"

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
-from uuid import uuid4
 
 import sqlalchemy as sa
 
+from carryover.core import files
 from carryover.core.errors import Invalid, KeyLost, StoreUnavailable
 from carryover.core.ports import Kms
 from carryover.store.seal import KEY_BYTES
@@ -145,25 +145,16 @@ class OwnFile(GivenFile):
 
     def trim(self, tx: Tx, keep: int) -> None:
         if keep == 0:
-            self.path.unlink(missing_ok=True)
+            files.remove(self.path)
         else:
             self._replace(self.read(tx)[:keep])
 
     def _replace(self, keys: Sequence[MasterKey]) -> None:
         """The file holds these and is its owner's alone to read; whoever reads it finds the old or the new one."""
         text = "".join(f"{base64.b64encode(one.key).decode()}\n" for one in keys)
-        beside = self.path.with_name(f"{self.path.name}.{uuid4().hex}")
         try:
-            file = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            try:
-                os.write(file, text.encode())
-                os.fsync(file)
-            finally:
-                os.close(file)
-            beside.replace(self.path)
-            _sync(self.path.parent)
+            files.replace(self.path, text.encode(), files.PRIVATE)
         except OSError as cause:
-            beside.unlink(missing_ok=True)
             raise StoreUnavailable(
                 f"{self.said} of master keys cannot be written ({_why(cause)}); correct that and retry"
             ) from cause
@@ -256,12 +247,3 @@ def open_kms(name: str) -> Kms:
 
 def _why(cause: Exception) -> str:
     return getattr(cause, "strerror", None) or type(cause).__name__
-
-
-def _sync(folder: Path) -> None:
-    """A name in the folder outlasts a power failure."""
-    entry = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(entry)
-    finally:
-        os.close(entry)

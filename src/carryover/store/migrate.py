@@ -22,12 +22,12 @@ from sqlalchemy import exc
 from carryover.core.errors import StoreUnavailable
 from carryover.core.scope import EVERY_TENANT
 from carryover.store.dialect import Dialect
-from carryover.store.persona_tables import metadata
 from carryover.store.tables import counters
+from carryover.store.trust_tables import metadata
 
 logger = logging.getLogger(__name__)
 
-HEAD = "0006"  # the newest revision under `migrations/versions`; a test compares the two
+HEAD = "0007"  # the newest revision under `migrations/versions`; a test compares the two
 COMPATIBLE = "compatible:"  # before a revision: the counter, of no tenant, that keeps the number
 _SCRIPTS = Path(__file__).parent / "migrations"
 PATIENCE_S = 60.0  # in all, for tables that are in use
@@ -109,6 +109,16 @@ def look(engine: sa.Engine, dialect: Dialect) -> Schema:
     """The state of the schema, which is left as it is."""
     with _opened(engine, dialect) as conn:
         return _schema(conn)
+
+
+def shut_out(conn: sa.Connection, dialect: Dialect, below: str) -> None:
+    """Programs that were made for a revision below this one may not work with the database any more.
+
+    Within a transaction over every tenant. They are told when they start; those that run go on until then.
+    """
+    row = dialect.insert(counters).values(tenant=EVERY_TENANT.tenant, name=COMPATIBLE + HEAD, value=int(below))
+    higher = sa.case((counters.c.value < int(below), int(below)), else_=counters.c.value)
+    conn.execute(row.on_conflict_do_update(index_elements=["tenant", "name"], set_={"value": higher}))
 
 
 def current(conn: sa.Connection) -> str | None:

@@ -18,9 +18,10 @@ from sqlalchemy import exc
 from carryover.core.chunk import Chunk
 from carryover.core.errors import Conflict, Invalid, StoreUnavailable
 from carryover.core.scope import EVERY_TENANT, Scope
-from carryover.store import migrate, postgres_facts, snapshots, turns
+from carryover.store import hashed, migrate, postgres_facts, sessions_sealed, snapshots, turns
 from carryover.store import sessions as session_store
-from carryover.store.store import Store, Tx
+from carryover.store.hashed import Spoken
+from carryover.store.store import SEALING, Store, Tx
 from carryover.store.tables import chunks, codes, counters, events, metadata, removals, secrets, sessions, vectors
 
 _ROWS, _BYTES = 1000, 4 << 20  # of one transaction, at most
@@ -175,9 +176,9 @@ def unlike(move: Move) -> list[str]:
             for agent, session in ours.conn.execute(newest).all():
                 if _seen(ours, agent, session) != _seen(theirs, agent, session):
                     different.append(f"session {session!r} of agent {agent!r} of tenant {tenant!r}")
-            terms = sorted({term for text in ours.conn.execute(said).scalars() for term in text.split()})
-            found, there = (tx.dialect.frequency(tx.conn, tenant, terms) for tx in (ours, theirs))
-            different += [f"the word {term!r} of tenant {tenant!r}" for term in terms if found[term] != there[term]]
+            words = sorted({word for terms in ours.conn.execute(said).scalars() for word in hashed.said(tenant, terms)})
+            found, there = (tx.dialect.frequency(tx.conn, Spoken(tenant), words) for tx in (ours, theirs))
+            different += [f"the word {word!r} of tenant {tenant!r}" for word in words if found[word] != there[word]]
     return different
 
 
@@ -236,6 +237,8 @@ def _carry_secrets(move: Move) -> None:
     with move.source.read(EVERY_TENANT) as ours:
         rows = ours.conn.execute(sa.select(secrets).where(secrets.c.name != _MARK)).mappings().all()
     with move.target.write(EVERY_TENANT) as tx:
+        if any(row["name"] == SEALING for row in rows):
+            migrate.shut_out(tx.conn, tx.dialect, sessions_sealed.SINCE)
         for row in rows:
             new = tx.insert(secrets).values(row)
             tx.conn.execute(new.on_conflict_do_update(index_elements=["name"], set_={"value": row["value"]}))

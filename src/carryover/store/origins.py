@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from carryover.core.step import About, uid
-from carryover.store import hot
+from carryover.store import hot, sealed
 from carryover.store.coding_tables import cursors, origins
 from carryover.store.dialect import Dialect
 from carryover.store.store import Tx
@@ -19,7 +19,7 @@ from carryover.store.store import Tx
 _KEY = ["tenant", "agent", "session", "path"]
 
 _ABOUTS = (
-    sa.select(origins.c.path, origins.c.about)
+    sa.select(origins.c.path, origins.c.agent, origins.c.session, origins.c.about)
     .where(*(origins.c[name] == sa.bindparam(name) for name in ("tenant", "agent", "session")))
     .order_by(origins.c.path)
 )
@@ -30,7 +30,10 @@ Rank = tuple[bool, int, str, str]
 
 def put(tx: Tx, found: Sequence[tuple[str, str, str, About]]) -> None:
     """Each (agent, session, path, about): that log holds something of that session, and says this about it."""
-    rows = [
+    named = {(agent, session) for agent, session, _, _ in found}
+    known = sealed.keys(tx, named)
+    own = None if len(known) == len(named) else sealed.owner(tx)
+    rows: list[dict[str, Any]] = [
         {
             "tenant": tx.tenant,
             "agent": agent,
@@ -43,13 +46,16 @@ def put(tx: Tx, found: Sequence[tuple[str, str, str, About]]) -> None:
         for agent, session, path, about in sorted(found, key=lambda one: one[:3])
     ]
     if rows:
-        hot.write(tx.conn, _putting(tx.dialect), rows)
+        # A log may say something of a session before anything is said in it.
+        kept = [sealed.close(tx, origins, row, known.get((row["agent"], row["session"]), own)) for row in rows]
+        hot.write(tx.conn, _putting(tx.dialect), kept)
 
 
 def abouts(tx: Tx, agent: str, session: str) -> list[tuple[str, About]]:
     """What each log of the session says about it, by the log's path."""
     asked = {"tenant": tx.tenant, "agent": agent, "session": session}
-    return [(row[0], About(**json.loads(row[1]))) for row in hot.read(tx.conn, _ABOUTS, asked)]
+    found = sealed.opened(tx, origins, tx.conn.execute(_ABOUTS, asked))
+    return [(row.path, About(**json.loads(about))) for row, (about,) in found]
 
 
 def of_path(tx: Tx, path: str) -> list[tuple[str, str, About]]:
@@ -59,7 +65,8 @@ def of_path(tx: Tx, path: str) -> list[tuple[str, str, About]]:
         .where(origins.c.tenant == tx.tenant, origins.c.path == path)
         .order_by(origins.c.agent, origins.c.session)
     )
-    return [(row[0], row[1], About(**json.loads(row[2]))) for row in tx.conn.execute(wanted)]
+    found = sealed.opened(tx, origins, tx.conn.execute(wanted))
+    return [(row.agent, row.session, About(**json.loads(about))) for row, (about,) in found]
 
 
 def source_hash(tx: Tx, agent: str, session: str) -> str:

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from carryover.core.clock import Time
 from carryover.core.snapshot import Finding
-from carryover.store import snapshots
 from carryover.store.parts import parts
+from carryover.store.states import findings_of
 from carryover.store.store import Tx
 from carryover.store.tables import findings, links, sessions, turns
 from carryover.store.tables import snapshots as heads
@@ -53,7 +53,7 @@ def known(tx: Tx, keys: Sequence[Key], at: Time) -> tuple[list[Finding], list[Fi
         newest |= {row.id: row for row in tx.conn.execute(wanted)}
     ends = _ended(tx, list(newest.values()))
     ended = {id for id, end in ends.items() if end <= at}
-    found = sorted(snapshots.findings_of(tx, list(newest.values())), key=lambda f: (f.learned_at, f.id))
+    found = sorted(findings_of(tx, list(newest.values())), key=lambda f: (f.learned_at, f.id))
     return [_as_it_was(f) for f in found if f.id not in ended], [f for f in found if f.id in ended]
 
 

@@ -16,6 +16,7 @@ from carryover.core.clock import rfc3339
 from carryover.core.errors import VersionConflict
 from carryover.core.pattern import Evidence, Pattern, PatternState
 from carryover.core.wire import decode, encode
+from carryover.store import sealed
 from carryover.store.coding_tables import evidence, patterns
 from carryover.store.parts import parts
 from carryover.store.store import Tx
@@ -56,8 +57,8 @@ def put(tx: Tx, pattern: Pattern) -> None:
         }
         for n, one in enumerate(pattern.evidence)
     ]
-    if rows:
-        tx.conn.execute(sa.insert(evidence), rows)
+    if kept := sealed.closed(tx, evidence, rows):
+        tx.conn.execute(sa.insert(evidence), kept)
 
 
 def get(tx: Tx, id: str) -> Pattern | None:
@@ -123,8 +124,9 @@ def _evidence(tx: Tx, ids: Sequence[str]) -> dict[str, list[Evidence]]:
     shown: dict[str, list[Evidence]] = {}
     for part in parts(ids):
         wanted = sa.select(evidence).where(evidence.c.tenant == tx.tenant, evidence.c.pattern.in_(part))
-        for row in tx.conn.execute(wanted.order_by(evidence.c.pattern, evidence.c.n)):
-            one = Evidence(row.agent, row.session, row.first, row.last, row.quote, row.repo)
+        rows = tx.conn.execute(wanted.order_by(evidence.c.pattern, evidence.c.n))
+        for row, (quote,) in sealed.opened(tx, evidence, rows):
+            one = Evidence(row.agent, row.session, row.first, row.last, quote, row.repo)
             shown.setdefault(row.pattern, []).append(one)
     return shown
 

@@ -1,4 +1,4 @@
-"""PostgreSQL: many writers at a time in many processes, and a tsvector of hashed words for text.
+"""PostgreSQL: many writers at a time in many processes, and a tsvector for text.
 
 Whoever decides on what it reads locks it (`sessions.find` in a transaction that writes), always in the order
 sessions, jobs, counters, events; what deadlocks all the same is run again (`Store.transact`).
@@ -21,11 +21,14 @@ from sqlalchemy.dialects import postgresql as dialect
 
 from carryover.core.chunk import Chunk
 from carryover.core.errors import Invalid
-from carryover.store import hashed, postgres_schema
+from carryover.store import faults, hashed, postgres_schema
 from carryover.store.dialect import Bounds
+from carryover.store.hashed import Wording
 from carryover.store.postgres_channel import PostgresChannel
 from carryover.store.postgres_connection import PATIENCE_S, connect
 from carryover.store.tables import chunks, counters
+
+faults.DRIVERS.add(psycopg.Error)  # what the pool raises where SQLAlchemy is not asked
 
 # BM25 as SQLite's FTS5 computes it, so that both engines hand the same chunks on.
 _K1, _B = 1.2, 0.75
@@ -51,7 +54,7 @@ _COUNT = sa.text(
 _MATCH = """
 SELECT n, sum(weight * :k1s / (1 + :k1 * (1 - :b + :b * size / :usual))) AS score
 FROM unnest(CAST(:words AS text[]), CAST(:weights AS float8[])) AS asked (word, weight)
-JOIN chunks_text ON chunks_text.tenant = :tenant AND words @@ (asked.word || :owners)::tsquery {dated}
+JOIN chunks_text ON chunks_text.tenant = :tenant AND words @@ ('''' || asked.word || '''' || :owners)::tsquery {dated}
 GROUP BY n ORDER BY score DESC, n DESC LIMIT :k
 """
 _DATED = "AND chunks_text.created_at >= :since AND chunks_text.created_at < :before"
@@ -111,6 +114,10 @@ class Postgres:
     def shrink(self, cursor: Any) -> None:
         """What is free is used again once autovacuum came by."""
 
+    def rewrite(self, cursor: Any) -> bool:
+        """VACUUM FULL keeps everybody off the table while it works: that is the administrator's to choose."""
+        return False
+
     def unhurried(self, conn: sa.Connection) -> None:
         driver: Any = conn.connection.driver_connection
         driver.patience_s = None
@@ -149,7 +156,7 @@ class Postgres:
                 {
                     "tenant": tenant,
                     "n": row.n,
-                    "size": len(row.terms.split()),
+                    "size": len(hashed.words(tenant, row)),
                     "created_at": row.created_at,
                     "words": sorted({*hashed.owners(tenant, row), *hashed.words(tenant, row)}),
                 }
@@ -170,7 +177,7 @@ class Postgres:
     def matching(
         self,
         conn: sa.Connection,
-        tenant: str,
+        wording: Wording,
         weights: Mapping[str, float],
         usual: float,
         bounds: Bounds,
@@ -178,9 +185,10 @@ class Postgres:
     ) -> list[tuple[int, float]]:
         if not weights:
             return []
+        tenant = wording.tenant
         asked: dict[str, Any] = {
             "tenant": tenant,
-            "words": [hashed.word(tenant, term) for term in weights],
+            "words": [wording.word(term) for term in weights],
             "weights": list(weights.values()),
             "owners": "".join(f" & {one}" for one in _wanted(tenant, bounds)),
             "k1": _K1,
@@ -192,14 +200,15 @@ class Postgres:
         if bounds.moments is not None:
             asked["since"], asked["before"] = bounds.moments
         found = conn.execute(sa.text(_MATCH.format(dated=_DATED if bounds.moments else "")), asked).all()
-        return _scored(conn, tenant, weights, usual, [row.n for row in found])[:k]
+        tokens = {wording.token(term): weight for term, weight in weights.items()}
+        return _scored(conn, tenant, tokens, usual, [row.n for row in found])[:k]
 
     def frequency(
-        self, conn: sa.Connection, tenant: str, terms: Sequence[str], most: int | None = None
+        self, conn: sa.Connection, wording: Wording, terms: Sequence[str], most: int | None = None
     ) -> dict[str, int]:
-        by_word = {hashed.word(tenant, term): term for term in terms}
+        by_word = {wording.word(term): term for term in terms}
         wanted = sa.text("SELECT word, chunks FROM frequencies WHERE tenant = :tenant AND word = ANY(:words)")
-        rows = conn.execute(wanted, {"tenant": tenant, "words": list(by_word)})
+        rows = conn.execute(wanted, {"tenant": wording.tenant, "words": list(by_word)})
         return dict.fromkeys(terms, 0) | {by_word[row.word]: row.chunks for row in rows}
 
 
@@ -226,7 +235,7 @@ def _tally(conn: sa.Connection, tenant: str, rows: Sequence[Chunk], sign: int) -
 
 def _wanted(tenant: str, bounds: Bounds) -> list[str]:
     """What must stand in a chunk besides one of the words, as parts of a tsquery."""
-    marks = [hashed.owner(tenant, sign, value) for sign, value in hashed.marks(bounds)]
+    marks = [hashed.owner(tenant, sign, value) for sign, value in bounds.marks()]
     if bounds.kinds is not None:
         marks.append("(" + " | ".join(hashed.owner(tenant, "k", kind) for kind in bounds.kinds) + ")")
     return marks
@@ -241,7 +250,7 @@ def _scored(
     )
     scores: list[tuple[int, float]] = []
     for n, terms in conn.execute(wanted, {"ns": list(ns)}):
-        said = terms.split()
+        said = hashed.tokens(terms)
         longer = _K1 * (1 - _B + _B * len(said) / usual)
         counts = Counter(term for term in said if term in weights)
         score = math.fsum(weights[term] * tf * (_K1 + 1) / (tf + longer) for term, tf in counts.items())

@@ -38,6 +38,10 @@ _PREPARE = (
     "$$ BEGIN RAISE EXCEPTION 'turns are never updated'; END $$",
     "CREATE OR REPLACE TRIGGER turns_never_change BEFORE UPDATE ON turns "
     "FOR EACH ROW EXECUTE FUNCTION turns_never_change()",
+    "CREATE OR REPLACE FUNCTION audit_never_changes() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN RAISE EXCEPTION 'the audit log is only ever added to'; END $$",
+    "CREATE OR REPLACE TRIGGER audit_never_changes BEFORE UPDATE OR DELETE ON audit "
+    "FOR EACH ROW EXECUTE FUNCTION audit_never_changes()",
 )
 # The tenant of the transaction (`postgres.enter`), or all of them for what is nobody's own. Nothing set: no rows.
 _OWN = "(tenant = current_setting('app.tenant', true) OR current_setting('app.tenant', true) = '*')"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -101,6 +101,19 @@ def users_of(tx: Tx, agent: str, session: str) -> list[str]:
     """The users of whom anything was noticed in the session."""
     theirs = sa.select(rows.c.user).where(*_of_session(tx, agent, session)).distinct().order_by(rows.c.user)
     return list(tx.conn.execute(theirs).scalars())
+
+
+def said_in(tx: Tx, agent: str, session: str, turns: Iterable[int]) -> dict[str, str]:
+    """The ids of what was noticed in these turns of the session, each with its user."""
+    gone = set(turns)
+    found = tx.conn.execute(sa.select(rows.c.id, rows.c.user, rows.c.seq).where(*_of_session(tx, agent, session)))
+    return {row.id: row.user for row in found if row.seq in gone}
+
+
+def count_session(tx: Tx, agent: str, session: str) -> int:
+    """How many were noticed in the session."""
+    mine = sa.select(sa.func.count()).select_from(rows).where(*_of_session(tx, agent, session))
+    return tx.conn.execute(mine).scalar_one()
 
 
 def erase_session(tx: Tx, agent: str, session: str) -> int:

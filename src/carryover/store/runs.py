@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from carryover.core.chat import RunEvent, RunEventType
 from carryover.core.session import to_json
+from carryover.store import sealed
 from carryover.store.store import Tx
 from carryover.store.strategy_tables import agent_run_events as rows
 
@@ -42,13 +43,14 @@ def add(
         {**key, "n": n + i, "type": type, "seq": seq, "payload": str(to_json(payload, "payload"))}
         for i, (type, seq, payload) in enumerate(happened)
     ]
-    tx.conn.execute(sa.insert(rows), new)
+    if kept := sealed.closed(tx, rows, new):
+        tx.conn.execute(sa.insert(rows), kept)
 
 
 def events(tx: Tx, agent: str, session: str, run: str) -> list[RunEvent]:
     """All that happened in the run, in order."""
     wanted = sa.select(rows).where(*_of(tx, agent, session), rows.c.run == run).order_by(rows.c.n)
-    return [_event(row) for row in tx.conn.execute(wanted)]
+    return [event for _, event in _events(tx, tx.conn.execute(wanted))]
 
 
 def listed(tx: Tx, agent: str, session: str, *, limit: int, before: tuple[int, str] | None = None) -> list[Span]:
@@ -75,8 +77,7 @@ def newest(tx: Tx, agent: str, session: str, type: RunEventType) -> RunEvent | N
     """The last event of this type in any run of the session."""
     wanted = sa.select(rows).where(*_of(tx, agent, session), rows.c.type == type)
     ordered = wanted.order_by(rows.c.at.desc(), rows.c.run.desc(), rows.c.n.desc()).limit(1)
-    row = tx.conn.execute(ordered).first()
-    return None if row is None else _event(row)
+    return next((event for _, event in _events(tx, tx.conn.execute(ordered))), None)
 
 
 def last_at(tx: Tx, agent: str, session: str) -> int | None:
@@ -89,17 +90,18 @@ def _of(tx: Tx, agent: str, session: str) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _spans(tx: Tx, agent: str, session: str, first: sa.Select[Any]) -> list[Span]:
-    begun = {row.run: _event(row) for row in tx.conn.execute(first)}
+    begun = {row.run: event for row, event in _events(tx, tx.conn.execute(first))}
     if not begun:
         return []
     highest = sa.select(rows.c.run, sa.func.max(rows.c.n).label("n"))
     highest = highest.where(*_of(tx, agent, session), rows.c.run.in_(list(begun))).group_by(rows.c.run).subquery()
     same = sa.and_(rows.c.run == highest.c.run, rows.c.n == highest.c.n)
     found = tx.conn.execute(sa.select(rows).join(highest, same).where(*_of(tx, agent, session)))
-    last = {row.run: _event(row) for row in found}
-    return [Span(run, event, last[run]) for run, event in begun.items()]
+    last = {row.run: event for row, event in _events(tx, found)}
+    return [Span(run, event, last[run]) for run, event in begun.items() if run in last]
 
 
-def _event(row: Any) -> RunEvent:
-    type = cast("RunEventType", row.type)
-    return RunEvent(n=row.n, at=row.at, type=type, payload=json.loads(row.payload), seq=row.seq)
+def _events(tx: Tx, found: Iterable[Any]) -> Iterator[tuple[Any, RunEvent]]:
+    for row, (payload,) in sealed.opened(tx, rows, found):
+        type = cast("RunEventType", row.type)
+        yield row, RunEvent(n=row.n, at=row.at, type=type, payload=json.loads(payload), seq=row.seq)

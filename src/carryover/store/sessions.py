@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -35,16 +35,20 @@ class Head:
     ttl_s: int | None
     expires_at: int | None
     metadata: str
+    key: bytes | None = None  # the id of the data key that seals what is kept of it
+    chain: bytes | None = None  # over all its turns
 
 
 _COLUMNS = [sessions.c[name] for name in Head.__dataclass_fields__]
 _KEY = ["tenant", "agent", "session"]
+_NOTHING = "{}"
 _FIND = sa.select(*_COLUMNS).where(
     sessions.c.tenant == sa.bindparam("tenant"),
     sessions.c.agent == sa.bindparam("agent"),
     sessions.c.session.in_(sa.bindparam("sessions", expanding=True)),
 )
 _FIND_ONE = sa.select(*_COLUMNS).where(*(sessions.c[name] == sa.bindparam(name) for name in _KEY))
+_KEY_OF = sa.select(sessions.c.key).where(*(sessions.c[name] == sa.bindparam(name) for name in _KEY))
 # What a writer decides on stays as it is until its commit. In one order, so that two never wait for each other.
 _LOCK, _LOCK_ONE = _FIND.order_by(sessions.c.session).with_for_update(), _FIND_ONE.with_for_update()
 
@@ -60,7 +64,7 @@ def find(tx: Tx, keys: Sequence[tuple[str, str]], *, lock: bool = True) -> dict[
         rows = hot.read(
             tx.conn, _LOCK_ONE if lock else _FIND_ONE, {"tenant": tx.tenant, "agent": agent, "session": session}
         )
-        return {keys[0]: Head(*rows[0])} if rows else {}
+        return {(head.agent, head.session): head for head in _heads(tx, rows)}
     # Agent by agent: a list of pairs would find its rows by no index.
     by_agent: dict[str, list[str]] = {}
     for agent, session in keys:
@@ -69,8 +73,8 @@ def find(tx: Tx, keys: Sequence[tuple[str, str]], *, lock: bool = True) -> dict[
     for agent, named in sorted(by_agent.items()):
         for part in parts(sorted(named)):
             asked = {"tenant": tx.tenant, "agent": agent, "sessions": part}
-            heads = (Head(*row) for row in tx.conn.execute(_LOCK if lock else _FIND, asked))
-            found |= {(head.agent, head.session): head for head in heads}
+            rows = tx.conn.execute(_LOCK if lock else _FIND, asked).all()
+            found |= {(head.agent, head.session): head for head in _heads(tx, rows)}
     return found
 
 
@@ -112,7 +116,7 @@ def fence(tx: Tx, keys: Iterable[tuple[str, str]]) -> None:
 
 def put(tx: Tx, heads: Iterable[Head]) -> None:
     """These heads are as given, whether their sessions existed or not."""
-    rows = [{"tenant": tx.tenant, **_row(head)} for head in heads]
+    rows = [{"tenant": tx.tenant, **_row(tx, head)} for head in heads]
     if not rows:
         return
     hot.write(tx.conn, _putting(tx.dialect), rows)
@@ -143,7 +147,13 @@ def listed(
     )
     wanted = wanted.where(*(within for asked, within in limits if asked is not None))
     wanted = wanted.order_by(*(column.desc() for column in order)).limit(limit)
-    return [Head(*row) for row in tx.conn.execute(wanted)]
+    return _heads(tx, tx.conn.execute(wanted).all())
+
+
+def key_of(tx: Tx, agent: str, session: str) -> bytes | None:
+    """The id of the data key that seals what is kept of the session; None where it is not sealed, or not there."""
+    found = hot.read(tx.conn, _KEY_OF, {"tenant": tx.tenant, "agent": agent, "session": session})
+    return found[0][0] if found else None
 
 
 def status(head: Head, now: int) -> Status:
@@ -169,5 +179,18 @@ def shown(head: Head, now: int) -> Session:
     )
 
 
-def _row(head: Head) -> dict[str, object]:
-    return {name: getattr(head, name) for name in Head.__dataclass_fields__}
+def _heads(tx: Tx, rows: Sequence[Any]) -> list[Head]:
+    heads = [Head(*row) for row in rows]
+    kept = [(f"sessions/{head.agent}/{head.session}", head.metadata) for head in heads]
+    # One whose key was dropped is erased: what is left of it is its place in the log.
+    return [
+        head if text == head.metadata else replace(head, metadata=text or _NOTHING)
+        for head, text in zip(heads, tx.opened_all(kept), strict=True)
+    ]
+
+
+def _row(tx: Tx, head: Head) -> dict[str, object]:
+    said = {name: getattr(head, name) for name in Head.__dataclass_fields__}
+    if head.metadata != _NOTHING:
+        said["metadata"] = tx.closed(head.key, f"sessions/{head.agent}/{head.session}", head.metadata)
+    return said

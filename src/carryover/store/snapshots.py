@@ -7,7 +7,7 @@ Closings by a later session are kept apart, in `links`, and laid over a finding 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, cast
@@ -15,13 +15,13 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from carryover.core.errors import DataLoss, NotFound
-from carryover.core.session import Source
-from carryover.core.snapshot import Finding, FindingKind, FindingStatus, Snapshot, Theme
+from carryover.core.snapshot import Finding, FindingStatus, Snapshot, Theme
 from carryover.core.text import canonical_json
-from carryover.store import tiers
+from carryover.store import sealed, states, tiers
 from carryover.store.parts import parts
+from carryover.store.states import findings_of
 from carryover.store.store import Tx
-from carryover.store.tables import findings, links, snapshots, sources
+from carryover.store.tables import findings, links, snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,38 +46,37 @@ def add(
     _check(tx, snapshot)
     before = {f.id: f for f in _as_of(tx, snapshot.agent_id, snapshot.session_id)}
     after = {f.id: f for f in snapshot.findings}
-    tx.conn.execute(
-        sa.insert(snapshots).values(
-            tenant=tx.tenant,
-            agent=snapshot.agent_id,
-            session=snapshot.session_id,
-            version=snapshot.version,
-            user=user,
-            through=snapshot.through,
-            created_at=snapshot.created_at,
-            by=snapshot.by,
-            summary=snapshot.summary,
-            extractor=snapshot.extractor,
-            themes=canonical_json([[theme.text, theme.count] for theme in snapshot.themes]),
-        )
-    )
+    head = {
+        "tenant": tx.tenant,
+        "agent": snapshot.agent_id,
+        "session": snapshot.session_id,
+        "version": snapshot.version,
+        "user": user,
+        "through": snapshot.through,
+        "created_at": snapshot.created_at,
+        "by": snapshot.by,
+        "summary": snapshot.summary,
+        "extractor": snapshot.extractor,
+        "themes": canonical_json([[theme.text, theme.count] for theme in snapshot.themes]),
+    }
+    for row in sealed.closed(tx, snapshots, [head]):
+        tx.conn.execute(sa.insert(snapshots), row)
     changed = [f for f in snapshot.findings if _state(before.get(f.id)) != _state(f)]
     ended = [id for id, old in before.items() if id not in after or _state(after[id]) != _state(old)]
     _end(tx, ended, snapshot.version)
     apart = [f for f in left if _state(before.get(f.id)) != _state(f)]
-    rows = [_finding_row(tx, f, snapshot, user) | {"until": None} for f in changed]
-    rows += [_finding_row(tx, f, snapshot, user) | {"until": snapshot.version} for f in apart]
-    if rows:
-        tx.conn.execute(sa.insert(findings), rows)
-    _add_sources(tx, snapshot, [*changed, *apart])
+    states.add(tx, snapshot, user, changed, None)
+    states.add(tx, snapshot, user, apart, snapshot.version)
+    states.add_sources(tx, snapshot, [*changed, *apart])
     _link(tx, snapshot, links_made)
 
 
 def latest(tx: Tx, agent: str, session: str) -> Snapshot | None:
     """The newest snapshot of a session, None before the first."""
     newest = _heads(tx).where(snapshots.c.agent == agent, snapshots.c.session == session)
-    row = tx.conn.execute(newest.order_by(snapshots.c.version.desc()).limit(1)).first()
-    return None if row is None else replace(head_of(row), findings=tuple(_as_of(tx, row.agent, row.session)))
+    rows = tx.conn.execute(newest.order_by(snapshots.c.version.desc()).limit(1))
+    head = next(heads_of(tx, rows), None)
+    return None if head is None else replace(head[1], findings=tuple(_as_of(tx, agent, session)))
 
 
 def get(tx: Tx, agent: str, session: str, version: int) -> Snapshot:
@@ -85,10 +84,10 @@ def get(tx: Tx, agent: str, session: str, version: int) -> Snapshot:
     wanted = _heads(tx).where(
         snapshots.c.agent == agent, snapshots.c.session == session, snapshots.c.version == version
     )
-    row = tx.conn.execute(wanted).first()
-    if row is None:
+    head = next(heads_of(tx, tx.conn.execute(wanted)), None)
+    if head is None:
         raise NotFound(f"session {session!r} has no snapshot {version}; list its snapshots and choose one")
-    return replace(head_of(row), findings=tuple(_as_of(tx, row.agent, row.session, row.version)))
+    return replace(head[1], findings=tuple(_as_of(tx, agent, session, version)))
 
 
 def listed(tx: Tx, agent: str, session: str, *, limit: int = 100, before: int | None = None) -> list[Snapshot]:
@@ -97,7 +96,7 @@ def listed(tx: Tx, agent: str, session: str, *, limit: int = 100, before: int | 
     if before is not None:
         wanted = wanted.where(snapshots.c.version < before)
     rows = tx.conn.execute(wanted.order_by(snapshots.c.version.desc()).limit(limit))
-    return [head_of(row) for row in rows]
+    return [head for _, head in heads_of(tx, rows)]
 
 
 def newest_of(
@@ -135,7 +134,7 @@ def live(tx: Tx, keys: Sequence[tuple[str, str]]) -> list[Finding]:
     Oldest first.
     """
     rows = [row for agent, named in _by_agent(keys) for row in tiers.told(tx, agent, named)]
-    compressed = {row.id: row.told for row in rows if row.tier == "compressed"}
+    compressed = tiers.texts(tx, [row for row in rows if row.tier == "compressed"])
     return [
         replace(f, text=compressed[f.id], sources=f.sources[:1]) if f.id in compressed else f
         for f in _current(tx, rows)
@@ -182,12 +181,18 @@ def finding(tx: Tx, id: str) -> Finding:
     )
     row = tx.conn.execute(newest).first()
     if row is None or not tx.scope.admits(row.agent, row.user):
-        raise NotFound(f"finding {id!r} does not exist here; take an id from a search or a snapshot")
-    known = findings_of(tx, [row])[0]
+        raise _missing(id)
+    known = next(iter(findings_of(tx, [row])), None)
+    if known is None:
+        raise _missing(id)
     link = _links_of(tx, [id]).get(id)
     if link is not None and known.live:
         known = replace(known, status=link.status, superseded_by=link.superseded_by, reason=link.reason)
     return known
+
+
+def _missing(id: str) -> NotFound:
+    return NotFound(f"finding {id!r} does not exist here; take an id from a search or a snapshot")
 
 
 def ended_elsewhere(tx: Tx, ids: Sequence[str]) -> frozenset[str]:
@@ -242,59 +247,6 @@ def _end(tx: Tx, ids: Sequence[str], version: int) -> None:
         )
 
 
-def _finding_row(tx: Tx, f: Finding, snapshot: Snapshot, user: str | None) -> dict[str, object]:
-    return {
-        "tenant": tx.tenant,
-        "id": f.id,
-        "since": snapshot.version,
-        "agent": snapshot.agent_id,
-        "session": snapshot.session_id,
-        "user": user,
-        "kind": f.kind,
-        "text": f.text,
-        "status": f.status,
-        "subject": f.subject,
-        "salience": f.salience,
-        "pinned": f.pinned,
-        "learned_at": f.learned_at,
-        "valid_from": f.valid_from,
-        "valid_to": f.valid_to,
-        "by": f.by,
-        "superseded_by": f.superseded_by,
-        "reason": f.reason,
-    }
-
-
-def _add_sources(tx: Tx, snapshot: Snapshot, changed: Sequence[Finding]) -> None:
-    # A finding keeps the sources it had, also while no snapshot held it, and gains new ones at the end.
-    known: dict[str, tuple[int, int]] = {}
-    for part in parts([f.id for f in changed]):
-        counted = (
-            sa.select(sources.c.finding, sa.func.count(), sa.func.max(sources.c.n) + 1)
-            .where(sources.c.tenant == tx.tenant, sources.c.finding.in_(part))
-            .group_by(sources.c.finding)
-        )
-        known |= {row[0]: (row[1], row[2]) for row in tx.conn.execute(counted)}
-    rows = [
-        {
-            "tenant": tx.tenant,
-            "finding": f.id,
-            "n": n,
-            "agent": snapshot.agent_id,
-            "session": source.session_id,
-            "first": source.first,
-            "last": source.last,
-            "quote": source.quote,
-            "since": snapshot.version,
-        }
-        for f in changed
-        for held, first in (known.get(f.id, (0, 0)),)
-        for n, source in enumerate(f.sources[held:], first)
-    ]
-    if rows:
-        tx.conn.execute(sa.insert(sources), rows)
-
-
 def _link(tx: Tx, snapshot: Snapshot, made: Sequence[Link]) -> None:
     rows = [
         {
@@ -309,7 +261,7 @@ def _link(tx: Tx, snapshot: Snapshot, made: Sequence[Link]) -> None:
         }
         for link in made
     ]
-    if rows:
+    if rows := sealed.closed(tx, links, rows):
         key = ["tenant", "finding", "agent", "session"]
         tx.conn.execute(tx.insert(links).on_conflict_do_nothing(index_elements=key), rows)
 
@@ -318,11 +270,12 @@ def _heads(tx: Tx) -> sa.Select[Any]:
     return cast("sa.Select[Any]", sa.select(snapshots).where(snapshots.c.tenant == tx.tenant))
 
 
-def head_of(row: Any) -> Snapshot:
-    """The snapshot of this row, without its findings."""
-    themes = tuple(Theme(text, count) for text, count in json.loads(row.themes))
-    head = Snapshot(row.session, row.agent, row.version, row.through, row.created_at, row.by, row.summary)
-    return replace(head, extractor=row.extractor, themes=themes)
+def heads_of(tx: Tx, rows: Iterable[Any]) -> Iterator[tuple[Any, Snapshot]]:
+    """Each row with its snapshot, without the findings."""
+    for row, (summary, said) in sealed.opened(tx, snapshots, rows):
+        themes = tuple(Theme(text, count) for text, count in json.loads(said))
+        head = Snapshot(row.session, row.agent, row.version, row.through, row.created_at, row.by, summary)
+        yield row, replace(head, extractor=row.extractor, themes=themes)
 
 
 def _as_of(tx: Tx, agent: str, session: str, version: int | None = None) -> list[Finding]:
@@ -336,38 +289,6 @@ def _as_of(tx: Tx, agent: str, session: str, version: int | None = None) -> list
         here = here.where(findings.c.since <= version, sa.or_(findings.c.until.is_(None), findings.c.until > version))
     rows = tx.conn.execute(here).all()
     return sorted(findings_of(tx, rows, version), key=lambda f: (f.learned_at, f.id))
-
-
-def findings_of(tx: Tx, rows: Sequence[Any], version: int | None = None) -> list[Finding]:
-    """The findings of these rows, each with its sources, as of a version where one is given."""
-    cited: dict[str, list[Source]] = {}
-    for part in parts([row.id for row in rows]):
-        wanted = sa.select(sources).where(sources.c.tenant == tx.tenant, sources.c.finding.in_(part))
-        if version is not None:
-            wanted = wanted.where(sources.c.since <= version)
-        for row in tx.conn.execute(wanted.order_by(sources.c.finding, sources.c.n)):
-            cited.setdefault(row.finding, []).append(Source(row.session, row.first, row.last, row.quote))
-    return [
-        Finding(
-            id=row.id,
-            kind=cast("FindingKind", row.kind),
-            text=row.text,
-            status=cast("FindingStatus", row.status),
-            learned_at=row.learned_at,
-            sources=tuple(cited.get(row.id, ())),
-            by=row.by,
-            agent_id=row.agent,
-            session_id=row.session,
-            subject=row.subject,
-            salience=row.salience,
-            pinned=row.pinned,
-            valid_from=row.valid_from,
-            valid_to=row.valid_to,
-            superseded_by=row.superseded_by,
-            reason=row.reason,
-        )
-        for row in rows
-    ]
 
 
 def _by_agent(keys: Sequence[tuple[str, str]]) -> list[tuple[str, Sequence[str]]]:
@@ -389,6 +310,6 @@ def _links_of(tx: Tx, ids: Sequence[str]) -> dict[str, Link]:
     found: dict[str, Link] = {}
     for part in parts(ids):
         wanted = sa.select(links).where(links.c.tenant == tx.tenant, links.c.finding.in_(part)).order_by(links.c.at)
-        for row in tx.conn.execute(wanted):
-            found.setdefault(row.finding, Link(row.finding, row.status, row.superseded_by, row.reason))
+        for row, (reason,) in sealed.opened(tx, links, tx.conn.execute(wanted)):
+            found.setdefault(row.finding, Link(row.finding, row.status, row.superseded_by, reason))
     return found

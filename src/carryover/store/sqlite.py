@@ -19,6 +19,7 @@ from carryover.core.errors import Invalid
 from carryover.store import hashed, hot
 from carryover.store.dialect import Bounds
 from carryover.store.events import LAST_ID
+from carryover.store.hashed import Wording
 from carryover.store.tables import counters, events
 
 BUSY_MS = 10_000
@@ -27,13 +28,18 @@ SETTLE_MS = 250  # how long a checkpoint waits for readers; the next one tries a
 
 _WORTHWHILE, _QUICK = 16 << 20, 512 << 20  # free bytes that are given back, and bytes that are written anew for it
 
-# Contentless: the index keeps no second copy of the text. Its words are hashes (`hashed`); `owner`
-# holds those that say whose chunk it is.
+# Contentless: the index keeps no second copy of the text. `hashed` says what its words are; `owner` holds those that
+# say whose chunk it is.
 _PREPARE = (
     "CREATE VIRTUAL TABLE IF NOT EXISTS chunks_text USING fts5(owner, terms, content='', tokenize='ascii')",
     "CREATE VIRTUAL TABLE IF NOT EXISTS chunks_terms USING fts5vocab('chunks_text', 'row')",
     "CREATE TRIGGER IF NOT EXISTS turns_never_change BEFORE UPDATE ON turns "
     "BEGIN SELECT RAISE(ABORT, 'turns are never updated'); END",
+    *(
+        f"CREATE TRIGGER IF NOT EXISTS audit_never_{verb.lower()}s BEFORE {verb} ON audit "
+        "BEGIN SELECT RAISE(ABORT, 'the audit log is only ever added to'); END"
+        for verb in ("UPDATE", "DELETE")
+    ),
 )
 
 
@@ -97,6 +103,19 @@ class Sqlite:
             cursor.execute("VACUUM")
         self.settle(cursor)
 
+    def rewrite(self, cursor: Any) -> bool:
+        # What is deleted is overwritten, but a page that was filled anew keeps a copy of what it had held behind it.
+        pages, size = (cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        if pages * size > _QUICK:
+            return False
+        cursor.execute(f"PRAGMA busy_timeout={SETTLE_MS}")
+        try:
+            cursor.execute("VACUUM")
+        except sqlite3.OperationalError:  # another process writes
+            return False
+        self.settle(cursor)
+        return True
+
     def unhurried(self, conn: sa.Connection) -> None:
         """No statement is given up anyway."""
 
@@ -149,7 +168,7 @@ class Sqlite:
     def matching(
         self,
         conn: sa.Connection,
-        tenant: str,
+        wording: Wording,
         weights: Mapping[str, float],
         usual: float,
         bounds: Bounds,
@@ -167,18 +186,18 @@ class Sqlite:
             "SELECT n, score FROM (SELECT chunks_text.rowid AS n, bm25(chunks_text, 0.0, 1.0) AS score "
             f"FROM {source} WHERE chunks_text MATCH ? {dated}ORDER BY chunks_text.rowid DESC LIMIT {_SCORED}) "
             "ORDER BY score, n DESC LIMIT ?",
-            (*([tenant] if dated else []), _match(tenant, list(weights), bounds), *values, k),
+            (*([wording.tenant] if dated else []), _match(wording, list(weights), bounds), *values, k),
         )
         return [(row[0], -row[1]) for row in rows]
 
     def frequency(
-        self, conn: sa.Connection, tenant: str, terms: Sequence[str], most: int | None = None
+        self, conn: sa.Connection, wording: Wording, terms: Sequence[str], most: int | None = None
     ) -> dict[str, int]:
         if most is None:
-            counted, sign = "SELECT doc FROM chunks_terms WHERE term = ?", ""
+            counted, said = "SELECT doc FROM chunks_terms WHERE term = ?", "{}"
         else:  # the row of a frequent term is as long as all its chunks
-            counted, sign = f"SELECT count(*) FROM (SELECT 1 FROM chunks_text(?) LIMIT {most})", "terms : "
-        words = {term: sign + hashed.word(tenant, term) for term in terms}
+            counted, said = f"SELECT count(*) FROM (SELECT 1 FROM chunks_text(?) LIMIT {most})", 'terms : "{}"'
+        words = {term: said.format(wording.word(term)) for term in terms}
         found = {term: hot.rows(conn, counted, (word,)) for term, word in words.items()}
         return {term: rows[0][0] if rows else 0 for term, rows in found.items()}
 
@@ -212,9 +231,10 @@ def _entry(tenant: str, chunk: Chunk) -> tuple[int, str, str]:
     return chunk.n, " ".join(hashed.owners(tenant, chunk)), " ".join(hashed.words(tenant, chunk))
 
 
-def _match(tenant: str, terms: Sequence[str], bounds: Bounds) -> str:
-    owners = [hashed.owner(tenant, sign, value) for sign, value in hashed.marks(bounds)]
+def _match(wording: Wording, terms: Sequence[str], bounds: Bounds) -> str:
+    tenant = wording.tenant
+    owners = [hashed.owner(tenant, sign, value) for sign, value in bounds.marks()]
     if bounds.kinds is not None:
         owners.append("(" + " OR ".join(hashed.owner(tenant, "k", kind) for kind in bounds.kinds) + ")")
-    words = " OR ".join(hashed.word(tenant, term) for term in terms)
+    words = " OR ".join(f'"{wording.word(term)}"' for term in terms)
     return f"owner : ({' AND '.join(owners)}) AND terms : ({words})" if owners else f"terms : ({words})"

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from carryover.core.chain import linked
 from carryover.core.event import Action
 from carryover.core.job import subject_of
 from carryover.core.session import to_json
@@ -66,7 +67,8 @@ def append_all(tx: Tx, found: Sequence[Found], *, indexed: bool = True) -> Count
         if head is None and not new:
             continue  # nothing was said in it yet
         head = head or _fresh(tx, one)
-        made = [_row(tx, one, seq, step) for seq, step in enumerate(new, head.version + 1)]
+        placed = [{**_row(tx, one, seq, step), "key": head.key} for seq, step in enumerate(new, head.version + 1)]
+        made = linked(placed, head.chain)
         rows += made
         marked += [
             {"uid": bytes.fromhex(step.uid), "agent": one.agent, "session": one.session, "seq": row["seq"]}
@@ -100,7 +102,8 @@ def of_session(tx: Tx, agent: str, session: str) -> Iterator[tuple[int, Step]]:
 
 
 def _fresh(tx: Tx, one: Found) -> Head:
-    return Head(one.agent, one.session, one.user, 0, 0, tx.now, tx.now, tx.now, None, None, None, "{}")
+    times = tx.now, tx.now, tx.now
+    return Head(one.agent, one.session, one.user, 0, 0, *times, None, None, None, "{}", key=tx.new_key())
 
 
 def due(tx: Tx, keys: Iterable[tuple[str, str]]) -> None:
@@ -165,6 +168,7 @@ def _grown(tx: Tx, head: Head, rows: Sequence[dict[str, Any]], metadata: dict[st
         head,
         version=head.version + len(rows),
         tokens=head.tokens + sum(row["tokens"] for row in rows),
+        chain=rows[-1]["chain"] if rows else head.chain,
         updated_at=max([*times, *([head.updated_at] if head.version else [])], default=tx.now),
         created_at=min([head.created_at, *times]),
         metadata=head.metadata if said == known else json.dumps(said, ensure_ascii=False, separators=(",", ":")),

@@ -6,10 +6,10 @@ import importlib
 import random
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
@@ -17,19 +17,22 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from carryover.core import telemetry
 from carryover.core.clock import OffsetClock
-from carryover.core.errors import CarryoverError, Invalid, StoreUnavailable
+from carryover.core.errors import CarryoverError, Invalid, KeyLost, StoreUnavailable
 from carryover.core.ports import Clock
 from carryover.core.scope import Scope
 from carryover.store import faults, migrate
 from carryover.store.dialect import Dialect
 from carryover.store.faults import guarded
+from carryover.store.marked import Seals, is_sealed, readable, said
 from carryover.store.news import Change
+from carryover.store.tables import secrets
 
 # Loaded when a URL names them: the driver of one is no business of those who use another.
 DIALECTS = {
     "sqlite": ("carryover.store.sqlite", "Sqlite"),
     "postgresql": ("carryover.store.postgres", "Postgres"),
 }
+SEALING = "sealing"  # the row of `secrets` that says that new sessions are sealed
 POOL = 16  # connections that a process keeps open
 # How long to wait before a transaction that was undone is run again; then its caller is told.
 _PAUSES_S = (0.005, 0.02, 0.1, 0.4)
@@ -46,6 +49,8 @@ class Tx:
     scope: Scope
     now: int
     writing: bool = False
+    sealing: Seals | None = None  # None: nothing is sealed, and nothing sealed can be read
+    index: Literal["none", "hashed", "plain"] = "hashed"  # how text indexes are to say words
     # What the commit will set in motion: streams (tenant, agent) that go on, and kinds of jobs to run now.
     streams: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     due: set[str] = field(default_factory=set[str])
@@ -62,6 +67,51 @@ class Tx:
 
     def insert(self, table: sa.Table) -> Any:
         return self.dialect.insert(table)
+
+    def new_key(self) -> bytes | None:
+        """The id of a key for what begins now; None where nothing is sealed. Raises KeyLost when none can be made."""
+        return self._sealing.draw(self.tenant) if self.seals else None
+
+    @property
+    def seals(self) -> bool:
+        """Whether what begins now is sealed."""
+        if self.sealing is None or not self.sealing.wanted:
+            return False
+        if not self.sealing.begun:
+            found = self.conn.execute(sa.select(secrets.c.name).where(secrets.c.name == SEALING)).first()
+            self.sealing.begun = found is not None
+        return self.sealing.begun
+
+    def closed(self, key: bytes | None, place: str, text: str) -> str:
+        """The text as it is kept in this place: sealed with the key of this id, or readable. What is empty stays so."""
+        if key is None or not text:
+            return readable(text)
+        return self._sealing.sealed(self.tenant, key, place, text.encode("utf-8", "surrogatepass"))
+
+    def opened(self, place: str, kept: str) -> str | None:
+        """The text that is kept in this place; None where its key was dropped: it is erased.
+
+        Raises KeyLost when the key should be there and is not, DataLoss for what is damaged.
+        """
+        return self.opened_all([(place, kept)])[0]
+
+    def opened_all(self, records: Sequence[tuple[str, str]]) -> list[str | None]:
+        """The same for many, of each its place and what is kept there; the keyring is asked once."""
+        sealed = [record for record in records if is_sealed(record[1])]
+        if not sealed:
+            return [said(kept) for _, kept in records]
+        found = iter(self._sealing.opened(self.tenant, sealed))
+        return [_text(next(found)) if is_sealed(kept) else said(kept) for _, kept in records]
+
+    def hashed(self, key: bytes | None, text: str) -> str:
+        """What two equal texts have in common, and without the key tells nobody which text it is."""
+        return text if key is None or not text else self._sealing.hashed(key, text)
+
+    @property
+    def _sealing(self) -> Seals:
+        if self.sealing is None:
+            raise KeyLost("what is kept here is sealed, and no keyring was opened with it; open it by its settings")
+        return self.sealing
 
 
 class Store:
@@ -84,6 +134,8 @@ class Store:
         self._watcher: Any = None  # a connection that never writes, and so sees the changes of all others
         # Called after each commit of this process, in the thread that made it: they must be quick and not raise.
         self.listeners: list[Callable[[Change], None]] = []
+        self.sealing: Seals | None = None  # of what is kept of sessions; closed with the store
+        self.index: Literal["none", "hashed", "plain"] = "hashed"
 
     @classmethod
     def open(cls, url: str, *, clock: Clock | None = None, upgrade: bool = True, pool: int = POOL) -> Store:
@@ -121,6 +173,8 @@ class Store:
 
     def close(self) -> None:
         """All connections are closed; the store cannot be used afterwards."""
+        if self.sealing is not None:
+            self.sealing.close()
         with self._turn:
             if self._writer is not None:
                 self._give_up(self._writer)
@@ -175,16 +229,20 @@ class Store:
         """
         self._tend(self.dialect.settle)
 
+    def rewrite(self) -> bool:
+        """No page of the database's files holds what is gone; False where that would take too long, or others write."""
+        return self._tend(self.dialect.rewrite)
+
     def shrink(self) -> None:
         """After much was dropped: the files of the database become smaller, where that is quickly done."""
         self._tend(self.dialect.shrink)
 
-    def _tend(self, do: Callable[[Any], None]) -> None:
+    def _tend(self, do: Callable[[Any], Made]) -> Made:
         with self._turn, guarded():
             conn = self.engine.raw_connection()
             try:
                 with closing(conn.cursor()) as cursor:
-                    do(cursor)
+                    return do(cursor)
             finally:
                 conn.close()
 
@@ -224,7 +282,7 @@ class Store:
     def _transaction(self, scope: Scope, *, writing: bool) -> Generator[Tx]:
         conn, transaction, now = self._begin(scope, writing)
         try:
-            yield Tx(conn, self.dialect, scope, now, writing)
+            yield Tx(conn, self.dialect, scope, now, writing, self.sealing, self.index)
         except CarryoverError:
             self._take_back(conn, transaction)
             raise
@@ -289,6 +347,10 @@ class Store:
         conn.close()
         if conn is self._writer:
             self._writer = None
+
+
+def _text(plain: bytes | None) -> str | None:
+    return None if plain is None else plain.decode("utf-8", "surrogatepass")
 
 
 def _dialect(url: str) -> Dialect:

@@ -8,7 +8,7 @@ nothing any more, whatever it says, and is made anew.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from carryover.core.strategy import Strategy, Summary
 from carryover.core.text import canonical_json, digest
-from carryover.store import turns
+from carryover.store import sealed, sessions, turns
 from carryover.store.sessions import Head
 from carryover.store.store import Tx
 from carryover.store.strategy_tables import summaries
@@ -44,7 +44,8 @@ def ready(tx: Tx, agent: str, session: str, recipe: str) -> list[Summary]:
     """The summaries of the session that were made by this recipe and can be used, the shortest range first."""
     wanted = sa.select(summaries).where(*_in(tx, agent, session), summaries.c.recipe == recipe)
     rows = tx.conn.execute(wanted.where(summaries.c.status == "ready").order_by(summaries.c.last)).all()
-    return [_summary(row) for row in holding(tx, agent, session, rows)]
+    held = holding(tx, agent, session, rows)
+    return [_summary(row, text) for row, (text,) in sealed.opened(tx, summaries, held)]
 
 
 def status(tx: Tx, agent: str, session: str, recipe: str, last: int) -> Status | None:
@@ -68,10 +69,9 @@ def want(tx: Tx, head: Head, strategy: Strategy, last: int) -> None:
 def wanted(tx: Tx, agent: str, session: str) -> Wanted | None:
     """The summary that has been waited for longest, of several the shortest range first."""
     here = (*_in(tx, agent, session), summaries.c.status == "wanted")
-    columns = (summaries.c.recipe, summaries.c.last, summaries.c.text)
-    oldest = sa.select(*columns).where(*here).order_by(summaries.c.created_at, summaries.c.last, summaries.c.recipe)
-    row = tx.conn.execute(oldest.limit(1)).first()
-    return None if row is None else Wanted(row.recipe, row.last, Strategy(**json.loads(row.text)))
+    oldest = sa.select(summaries).where(*here).order_by(summaries.c.created_at, summaries.c.last, summaries.c.recipe)
+    found = sealed.opened(tx, summaries, tx.conn.execute(oldest.limit(1)))
+    return next((Wanted(row.recipe, row.last, Strategy(**json.loads(text))) for row, (text,) in found), None)
 
 
 def waiting(tx: Tx, agent: str, session: str) -> int:
@@ -81,13 +81,17 @@ def waiting(tx: Tx, agent: str, session: str) -> int:
 
 
 def put(tx: Tx, summary: Summary, *, version: int, attempts: int) -> Summary:
-    """The summary can be used from now on; its id follows from what it says. One that is ready already stays."""
+    """The summary can be used from now on; its id follows from what it says, and tells nobody what that is.
+
+    One that is ready already stays.
+    """
     known = ready(tx, summary.agent_id, summary.session_id, summary.recipe)
     there = next((one for one in known if one.last == summary.last), None)
     if there is not None:
         return there
     place = (summary.agent_id, summary.session_id, summary.recipe, str(summary.last))
-    made = replace(summary, id=digest(*place, summary.text).replace("b2:", "sum_"), created_at=tx.now)
+    said = tx.hashed(sessions.key_of(tx, summary.agent_id, summary.session_id), summary.text)
+    made = replace(summary, id=digest(*place, said).replace("b2:", "sum_"), created_at=tx.now)
     copied = ("recipe", "last", "id", "text", "tokens", "by", "base", "depth", "created_at")
     own = {"tenant": tx.tenant, "agent": made.agent_id, "session": made.session_id, "user": made.user_id}
     state = {"status": "ready", "version": version, "attempts": attempts}
@@ -132,20 +136,21 @@ def _end(tx: Tx, key: tuple[str, str, str, int], **state: Any) -> None:
     tx.conn.execute(summaries.update().where(*mine).values(text="", created_at=tx.now, **state))
 
 
-def _put(tx: Tx, row: Mapping[str, Any]) -> None:
-    new = tx.insert(summaries).values(row)
-    state = {name: new.excluded[name] for name in row if name not in _KEY}
-    tx.conn.execute(new.on_conflict_do_update(index_elements=list(_KEY), set_=state))
+def _put(tx: Tx, row: dict[str, Any]) -> None:
+    for kept in sealed.closed(tx, summaries, [row]):
+        new = tx.insert(summaries).values(kept)
+        state = {name: new.excluded[name] for name in row if name not in _KEY}
+        tx.conn.execute(new.on_conflict_do_update(index_elements=list(_KEY), set_=state))
 
 
-def _summary(row: Any) -> Summary:
+def _summary(row: Any, text: str) -> Summary:
     return Summary(
         id=row.id,
         agent_id=row.agent,
         session_id=row.session,
         last=row.last,
         recipe=row.recipe,
-        text=row.text,
+        text=text,
         tokens=row.tokens,
         by=row.by,
         created_at=row.created_at,

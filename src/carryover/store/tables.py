@@ -37,6 +37,8 @@ sessions = Table(
     Column("ttl_s", BigInteger),
     Column("expires_at", BigInteger),
     Column("metadata", Text, nullable=False),
+    Column("key", LargeBinary),  # the id of the data key that seals what is kept of it; null: nothing is sealed
+    Column("chain", LargeBinary),  # that of its last turn
     **CLUSTERED,
 )
 Index("sessions_by_update", sessions.c.tenant, sessions.c.agent, sessions.c.updated_at, sessions.c.session)
@@ -61,6 +63,8 @@ turns = Table(
     Column("metadata", Text),
     Column("idempotency_key", Text),
     Column("digest", Text, nullable=False),
+    Column("salt", LargeBinary),  # keeps the chain from telling what an erased turn said
+    Column("chain", LargeBinary),  # over this turn and all before it; null for what older programs wrote
     **CLUSTERED,
 )
 Index(
@@ -364,6 +368,8 @@ keys = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("last_used_at", BigInteger),
     Column("revoked_at", BigInteger),
+    Column("expires_at", BigInteger),
+    Column("rate", Text),  # of requests, as in `rate_limit`; null: the tenant's alone counts
 )
 
 # How each extractor stands with the tenant; `detail` is how it compared with the one that was promoted.

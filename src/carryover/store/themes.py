@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from carryover.core.clock import Time
 from carryover.core.snapshot import Finding, Snapshot
 from carryover.store.parts import parts
-from carryover.store.snapshots import findings_of, head_of
+from carryover.store.snapshots import heads_of
+from carryover.store.states import findings_of
 from carryover.store.store import Tx
 from carryover.store.tables import findings, links, snapshots, sources, turns
 
@@ -31,8 +32,8 @@ def of(tx: Tx, named: Sequence[tuple[str, str, int]]) -> dict[tuple[str, str], t
             .join_from(asked, snapshots, sa.and_(*heads))
             .join(turns, sa.and_(*ends, turns.c.seq == snapshots.c.through), isouter=True)
         )
-        for row in tx.conn.execute(wanted):
-            found[row.agent, row.session] = head_of(row), row.created_at if row.said_at is None else row.said_at
+        for row, head in heads_of(tx, tx.conn.execute(wanted)):
+            found[row.agent, row.session] = head, row.created_at if row.said_at is None else row.said_at
     return found
 
 

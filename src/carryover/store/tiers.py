@@ -6,13 +6,13 @@ snapshot for want of room have a row as well, which is how they can be told agai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from carryover.core.tier import Gist, Held, Step, TierCounts
-from carryover.store import counters, queue
+from carryover.store import counters, queue, sealed, sessions
 from carryover.store.parts import parts
 from carryover.store.store import Tx
 from carryover.store.tables import findings, links, sources, tiers, turns, watermarks
@@ -35,7 +35,12 @@ _IN_PLAY = sa.or_(tiers.c.text.is_(None), _SHOWN)
 
 
 def put(tx: Tx, steps: Sequence[Step], *, user: str | None) -> None:
-    """The findings are told as the steps say, once their sessions are indexed again; what each freed adds up."""
+    """The findings are told as the steps say, once their sessions are indexed again; what each freed adds up.
+
+    Those of a session that is gone by now are not told at all.
+    """
+    there = sessions.find(tx, list({(step.agent_id, step.session_id): None for step in steps})) if steps else {}
+    steps = [step for step in steps if (step.agent_id, step.session_id) in there]
     if not steps:
         return
     fixed = {"tenant": tx.tenant, "user": user}
@@ -59,7 +64,8 @@ def put(tx: Tx, steps: Sequence[Step], *, user: str | None) -> None:
     state = {name: new.excluded[name] for name in ("tier", "text", "period", "twin", "at")}
     freed = tiers.c.freed + new.excluded.freed
     tx.conn.execute(
-        new.on_conflict_do_update(index_elements=["tenant", "finding", "since"], set_={**state, "freed": freed}), rows
+        new.on_conflict_do_update(index_elements=["tenant", "finding", "since"], set_={**state, "freed": freed}),
+        sealed.closed(tx, tiers, rows),
     )
     retell(tx, {(step.agent_id, step.session_id) for step in steps})
     counters.bump(tx, "tiers")
@@ -86,8 +92,8 @@ def restore(tx: Tx, agent: str, session: str | None = None, *, user: str | None 
     lowered = sa.select(findings, tiers.c.freed, tiers.c.user.label("whose")).join_from(findings, tiers, _STATE)
     rows = tx.conn.execute(lowered.where(*here, tiers.c.tier != "full", _NEWEST, _OPEN, findings.c.status.in_(LIVE)))
     by_user: dict[str | None, list[Step]] = {}
-    for row in rows.all():
-        step = Step(row.id, row.since, row.agent, row.session, "full", row.text, tx.now, -row.freed)
+    for row, (text,) in sealed.opened(tx, findings, rows, "text"):
+        step = Step(row.id, row.since, row.agent, row.session, "full", text, tx.now, -row.freed)
         by_user.setdefault(row.whose, []).append(step)
     for whose, steps in by_user.items():
         put(tx, steps, user=whose)
@@ -146,10 +152,12 @@ def in_gists(tx: Tx, agent: str | None, user: str | None, session: str | None = 
 def gists(tx: Tx, agent: str | None, user: str | None, session: str | None = None) -> list[Gist]:
     """What is told of summarised findings, the newest period first; none is longer than 300 characters."""
     made: dict[str, list[tuple[str, str]]] = {}
-    for row in in_gists(tx, agent, user, session):
+    rows = in_gists(tx, agent, user, session)
+    said = texts(tx, rows)
+    for row in (row for row in rows if row.id in said):
         pieces = made.setdefault(row.period, [])
-        if len(Gist(row.period, (*pieces, (row.id, row.told))).text) <= LONGEST_GIST:
-            pieces.append((row.id, row.told))
+        if len(Gist(row.period, (*pieces, (row.id, said[row.id]))).text) <= LONGEST_GIST:
+            pieces.append((row.id, said[row.id]))
     return [Gist(period, tuple(reversed(pieces))) for period, pieces in made.items() if pieces]
 
 
@@ -169,7 +177,7 @@ def held(tx: Tx, agent: str, user: str | None) -> list[Held]:
         said.correlate(findings).scalar_subquery(),
         sa.func.coalesce(tiers.c.at, at.correlate(findings).scalar_subquery(), findings.c.learned_at),
         sa.func.coalesce(tiers.c.tier, "full"),
-        sa.func.coalesce(tiers.c.text, findings.c.text),
+        tiers.c.text.label("told"),
         sa.func.coalesce(tiers.c.period, ""),
     ).where(findings.c.status.in_(LIVE), _OPEN)
     now = wanted.join_from(findings, tiers, _STATE, isouter=True).where(
@@ -178,7 +186,23 @@ def held(tx: Tx, agent: str, user: str | None) -> list[Held]:
     apart = wanted.join_from(tiers, findings, _STATE).where(
         *_of_pool(tiers, tx, agent, user), _SHOWN, findings.c.until.is_not(None), _NEWEST
     )
-    return [Held(*row) for query in (now, apart) for row in tx.conn.execute(query)]
+    rows = [row for query in (now, apart) for row in tx.conn.execute(query)]
+    return list(_held(tx, rows))
+
+
+def _held(tx: Tx, rows: Sequence[Any]) -> Iterator[Held]:
+    said = texts(tx, [row for row in rows if row.told is not None])
+    for row, (text,) in sealed.opened(tx, findings, rows, "text"):
+        id, since, agent, session, kind, _, salience, pinned, times, at, tier, _, period = row
+        told_now = said.get(id, str(text))
+        yield Held(id, since, agent, session, kind, text, salience, pinned, times, at, tier, told_now, period)
+
+
+def texts(tx: Tx, rows: Sequence[Any]) -> dict[str, str]:
+    """How states of findings are told, by finding; each row has `id` and `since`, and as `told` what is kept of it."""
+    places = [sealed.place(tiers, "text", {"finding": row.id, "since": row.since}) for row in rows]
+    found = tx.opened_all([(place, row.told) for place, row in zip(places, rows, strict=True)])
+    return {row.id: text for row, text in zip(rows, found, strict=True) if text is not None}
 
 
 def newest_states(tx: Tx, ids: Sequence[str]) -> dict[str, int]:

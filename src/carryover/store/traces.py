@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from carryover.core.trace import Indexed
-from carryover.store import vectors
+from carryover.store import sealed, vectors
 from carryover.store.parts import parts
 from carryover.store.store import Tx
 from carryover.store.tables import chunks, findings, links, snapshots, sources
@@ -40,11 +40,13 @@ def citing(tx: Tx, agent: str, session: str, seq: int) -> dict[str, int]:
 
 def ends(tx: Tx, agent: str, session: str) -> list[tuple[str, str, str | None]]:
     """What the session ended, its own findings and others': their ids, the reason given, and what stands instead."""
-    own = sa.select(findings.c.id, findings.c.reason, findings.c.superseded_by).where(
-        *_here(tx, findings, agent, session), findings.c.reason.is_not(None)
-    )
-    theirs = sa.select(links.c.finding, links.c.reason, links.c.superseded_by).where(*_here(tx, links, agent, session))
-    return [(row[0], row[1], row[2]) for row in tx.conn.execute(own.union(theirs))]
+    own = sa.select(findings).where(*_here(tx, findings, agent, session), findings.c.reason.is_not(None))
+    theirs = sa.select(links).where(*_here(tx, links, agent, session))
+    mine = sealed.opened(tx, findings, tx.conn.execute(own), "reason")
+    found = {(row.id, reason, row.superseded_by) for row, (reason,) in mine}
+    others = sealed.opened(tx, links, tx.conn.execute(theirs), "reason")
+    found |= {(row.finding, reason, row.superseded_by) for row, (reason,) in others}
+    return sorted(found, key=lambda end: end[:2])
 
 
 def closed_in(tx: Tx, id: str) -> tuple[str, str] | None:

@@ -11,8 +11,9 @@ from carryover.core.job import subject_of
 from carryover.core.snapshot import Finding
 from carryover.core.text import digest
 from carryover.core.verdict import Outcome, Verdict
-from carryover.store import counters, snapshots
+from carryover.store import counters, sealed
 from carryover.store.parts import parts
+from carryover.store.states import findings_of
 from carryover.store.store import Tx
 from carryover.store.tables import findings, tiers, verdicts
 
@@ -52,13 +53,14 @@ def live(tx: Tx, agent: str, session: str) -> list[Finding]:
     """The session's findings that memory may tell, oldest first."""
     here = (findings.c.tenant == tx.tenant, findings.c.agent == agent, findings.c.session == session)
     rows = tx.conn.execute(sa.select(findings).where(*here, _LIVE)).all()
-    return sorted(snapshots.findings_of(tx, rows), key=lambda f: (f.learned_at, f.id))
+    return sorted(findings_of(tx, rows), key=lambda f: (f.learned_at, f.id))
 
 
 def put(tx: Tx, checked: Sequence[tuple[Finding, Verdict]]) -> None:
     """These are the verdicts on these findings, in place of earlier ones."""
     before = failing(tx, [finding.id for finding, _ in checked])
-    rows = [_row(tx, finding, verdict) for finding, verdict in sorted(checked, key=lambda pair: pair[0].id)]
+    made = [_row(tx, finding, verdict) for finding, verdict in sorted(checked, key=lambda pair: pair[0].id)]
+    rows = sealed.closed(tx, verdicts, made)
     if not rows:
         return
     new = tx.insert(verdicts)
@@ -73,8 +75,8 @@ def of(tx: Tx, ids: Sequence[str]) -> dict[str, Verdict]:
     found: dict[str, Verdict] = {}
     for part in parts(ids):
         wanted = sa.select(verdicts).where(verdicts.c.tenant == tx.tenant, verdicts.c.finding.in_(part))
-        for row in tx.conn.execute(wanted):
-            said = json.loads(row.detail)
+        for row, (detail,) in sealed.opened(tx, verdicts, tx.conn.execute(wanted), "detail"):
+            said = json.loads(detail)
             found[row.finding] = Verdict(
                 _OUTCOME[row.holds], row.checked_at, row.checker, tuple(said["faults"]), tuple(said["missing"])
             )
@@ -99,7 +101,8 @@ def unchecked(tx: Tx, known: Mapping[str, str], checker: int) -> set[str]:
         wanted = sa.select(verdicts.c.finding, verdicts.c.state).where(
             verdicts.c.tenant == tx.tenant, verdicts.c.finding.in_(part), verdicts.c.checker == checker
         )
-        left -= {row[0] for row in tx.conn.execute(wanted) if known[row[0]] == row[1]}
+        seen = sealed.opened(tx, verdicts, tx.conn.execute(wanted), "state")
+        left -= {row.finding for row, (state,) in seen if known[row.finding] == state}
     return left
 
 
