@@ -63,8 +63,8 @@ def test_only_sessions_of_the_same_user_are_found(here: Here, memory: Carryover)
     memory.append(Append("nobody", (Draft("user", "A heron of nobody."),), "default"))
     memory.append(Append("elsewhere", (Draft("user", "A heron of another agent."),), "other", "ann"))
     found = run(here, "search_memory", {"query": "heron"})
-    assert found.count("\n") == 0
-    assert "session mine, turn 1, turn: The heron nests at the lake." in found
+    assert found.count("\n") == 1  # what it is, and one hit
+    assert 'session mine, turn 1, turn by user: "The heron nests at the lake."' in found
     alone = run(Here(memory, "default", "x", None), "search_memory", {"query": "heron"})
     assert "A heron of nobody." in alone
     assert "secret" not in alone

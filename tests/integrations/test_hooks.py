@@ -260,10 +260,10 @@ import os, sys
 from pathlib import Path
 from carryover.integrations import files, hooks
 real = os.replace
-def replace(a, b):
+def replace(a, b, **folders):
     if str(b).endswith("settings.json"):
         os.kill(os.getpid(), 9)
-    real(a, b)
+    real(a, b, **folders)
 os.replace = replace
 home = Path(sys.argv[1])
 hooks.apply(hooks.installing("claude-code", "user", home, home / ".carryover"), home / ".carryover", put=True)

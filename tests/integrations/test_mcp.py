@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -30,6 +31,7 @@ from carryover.store import keys
 from coded import REPO, lesson, worked
 from commands import ENTRY
 from serving import open_memory, serving
+from waiting import until
 
 Body = Callable[[Client], Awaitable[None]]
 FIRST = {"session_id": "s1", "role": "user", "content": "Let's use PostgreSQL for the ledger."}
@@ -331,6 +333,16 @@ def test_once_there_is_a_key_every_request_needs_one_and_sees_what_it_may(tmp_pa
 
         by_http(url, as_admin, admin)
         by_http(url, as_reader, reader)
+
+
+def test_a_key_has_its_rate_here_too_and_ends_in_its_time(tmp_path: Path) -> None:
+    secret = key_for(tmp_path, rate="2/hour")
+    ending = key_for(tmp_path, expires_at=int(time.time() * 1000) + 1500)
+    with http_server(tmp_path) as (url, _):
+        asked = [httpx.post(url, json={}, headers={"Authorization": f"Bearer {secret}"}) for _ in range(3)]
+        assert [one.status_code == 429 for one in asked] == [False, False, True]
+        assert 3500 < int(asked[2].headers["retry-after"]) <= 3600
+        until(lambda: httpx.post(url, json={}, headers={"Authorization": f"Bearer {ending}"}).status_code == 401)
 
 
 @pytest.mark.parametrize("hostile", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}])

@@ -114,7 +114,7 @@ def test_a_finding_whose_row_was_tampered_with_is_flagged(
     (target,) = (f for f in known(talked, scope) if word in f.text)
     with talked.write(scope) as tx:
         here = (findings.c.tenant == tx.tenant, findings.c.id == target.id)
-        row = dict(tx.conn.execute(sa.select(findings).where(*here)).mappings().one())
+        row = {**tx.conn.execute(sa.select(findings).where(*here)).mappings().one(), "text": target.text}
         changed = change(row)
         assert changed
         tx.conn.execute(findings.update().where(*here).values(changed))

@@ -23,8 +23,9 @@ from carryover.persona.book import Codebook, assign_many, packed, starter_book, 
 from carryover.persona.books import Books
 from carryover.persona.fitting import Means
 from carryover.persona.starter import seeds
-from carryover.store import codebooks, preferences, queue
+from carryover.store import codebooks, preferences, queue, subjects
 from carryover.store.keyring import Keyring
+from carryover.store.persona_tables import codebooks as rows
 from carryover.store.store import Store
 from carryover.store.vault import Vault
 from clocks import FrozenClock
@@ -145,6 +146,24 @@ def test_labels_of_erased_users_go_with_the_next_look(tenant: Tenant) -> None:
     assert tenant.look() == "growth"
     assert tenant.names == {"kraddles"}
     assert b"florp" not in packed(tenant.book)
+
+
+@pytest.mark.parametrize("left", [2, 0])
+def test_no_kept_version_tells_what_too_few_say_since_users_were_erased(tenant: Tenant, left: int) -> None:
+    tenant.add(by_users(5, ["florps", "kraddles"], WORDS))
+    tenant.refit()
+    tenant.refit()
+    names = tenant.names
+    assert names
+    for user in sorted({one.user_id for one in tenant.all()})[left:]:
+        tenant.store.transact(tenant.scope, lambda tx, user=user: subjects.erase_user(tx, user))
+    assert tenant.worker.run_one((fitting.KIND,), tenant=tenant.scope.tenant)  # at once, not within the hour
+    assert tenant.names == set()
+    with tenant.store.read(tenant.scope) as tx:
+        kept = tx.conn.execute(rows.select().where(rows.c.tenant == tx.tenant)).all()
+        told = [tenant.vault.open(tx.tenant, "", f"codebooks/{row.version}", bytes(row.sealed)) for row in kept]
+    assert len(told) == 1
+    assert not any(name.encode() in (content or b"") for content in told for name in names)
 
 
 def test_a_user_whose_key_was_dropped_counts_no_more(tenant: Tenant) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -15,6 +18,7 @@ from carryover.core.errors import Cancelled, CarryoverError, ProviderError, Prov
 from carryover.core.usage import Usage
 from carryover.providers.chat import ChatModel, open_chat_model
 from fakes.messages_stream import Call, FakeMessagesStream, Said
+from waiting import until
 
 HAIKU = "anthropic:claude-haiku-5-5"
 LOOK = ToolSpec("look", "Looks.", {"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"]})
@@ -237,3 +241,36 @@ def test_threads_share_a_model(model: ChatModel, fake: FakeMessagesStream) -> No
     for thread in threads:
         thread.join()
     assert found == {n: f"You said number {n}." for n in range(6)}
+
+
+def test_closing_while_a_call_begins_ends_both(model: ChatModel, fake: FakeMessagesStream) -> None:
+    """A closing connection waits for its event loop, so nothing in there may wait for the connection."""
+    heard(model)
+    portal, _ = model._connection.open()
+    free = threading.Event()
+    portal.start_task_soon(free.wait, 20)  # nothing moves in there meanwhile
+    stop = threading.Event()
+    call = threading.Thread(target=lambda: failing_or_heard(model, stop), daemon=True)
+    call.start()
+    until(lambda: "start_task_soon" in doing(call))
+    closing = threading.Thread(target=model.close, daemon=True)
+    closing.start()
+    until(lambda: "close" in doing(closing) and "wait" in doing(closing))
+    free.set()
+    closing.join(20)
+    assert not closing.is_alive()
+    stop.set()
+    call.join(20)
+    assert not call.is_alive()
+    fake.failures.clear()  # it may have been sent half a request
+
+
+def failing_or_heard(model: ChatModel, stop: threading.Event) -> None:
+    with contextlib.suppress(Cancelled, ProviderError):
+        list(model.stream(PROMPT, stop))
+
+
+def doing(thread: threading.Thread) -> list[str]:
+    """The functions that the thread is in."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return [entry.name for entry in traceback.extract_stack(frame)] if frame else []

@@ -26,6 +26,7 @@ from carryover.store.tables import vectors as vector_rows
 from clocks import FrozenClock
 from findable import drafts, log
 from lettered import Letters, first, second
+from talk import add_chunks
 
 OLD, NEW = "letters@1", "letters@2"
 SAID = {str(draft.content) for draft in drafts("spring")}
@@ -380,7 +381,7 @@ def test_a_space_is_wanted_by_whoever_came_last(store: Store, scope: Scope) -> N
 
     assert want("a", 5) == [Space("a", "serving", 5)]
     with store.write(scope) as tx:
-        chunks.add(tx, [])
+        add_chunks(tx, [])
     assert want("b", 4) == [Space("a", "serving", 5)]
     assert want("b", None) == [Space("a", "serving", 5)]
     assert want("b", 6) == [Space("a", "serving", 5), Space("b", "filling", 6)]

@@ -100,11 +100,11 @@ def test_what_is_right_stays_as_it_is(store: Store, scope: Scope) -> None:
 def test_turns_that_are_not_to_be_found_are_no_damage(store: Store, scope: Scope) -> None:
     ingest(store, scope, session())
     with store.read(EVERY_TENANT) as tx:
-        assert damage.doubtful(tx) == {}
+        assert damage.torn(tx) == {}
     with store.write(scope) as tx:
         chunks.remove(tx, [chunk for chunk in chunks.of_session(tx, AGENT, "s1") if "zebra" in chunk.text])
     with store.read(EVERY_TENANT) as tx:
-        assert damage.doubtful(tx) == {scope.tenant: [(AGENT, "s1")]}
+        assert damage.torn(tx) == {scope.tenant: {(AGENT, "s1")}}
 
 
 def test_an_erasure_takes_the_digests_words_along(store: Store, scope: Scope) -> None:

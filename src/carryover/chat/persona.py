@@ -54,4 +54,5 @@ def _told(tx: Tx, view: View) -> str:
         return ""
     if any(first <= told.seq <= last for first, last in turns.retractions(tx, agent, session, told.seq)):
         return ""
-    return turns.between(tx, agent, session, told.seq, told.seq)[0].text
+    found = turns.between(tx, agent, session, told.seq, told.seq)
+    return found[0].text if found else ""  # it was erased

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from carryover.core import files
 from carryover.core.errors import Invalid
 
 
@@ -32,7 +31,7 @@ def text_of(data: bytes | None, path: Path) -> str:
 def make_private(folder: Path) -> None:
     """The folder is there, the owner's alone where it is new. Raises Invalid where it cannot be made."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files.make_folder(folder)
     except OSError as cause:
         raise Invalid(
             f"{folder} cannot be made ({cause.strerror}); make it, or set CARRYOVER_HOME to a folder you may write to"
@@ -47,21 +46,9 @@ def replace(path: Path, data: bytes, mode: int | None = None) -> None:
     path = path.resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        old = path.stat().st_mode if path.exists() else None
-        if old is not None and not old & stat.S_IWUSR:
+        if path.exists() and not path.stat().st_mode & stat.S_IWUSR:
             raise Invalid(f"{path} is read-only; make it writable (`chmod u+w`), then run this again", field=str(path))
-        rights = mode or (0o666 & ~_umask() if old is None else stat.S_IMODE(old))
-        made, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with open(made, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, rights)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        files.replace(path, data, mode)
     except OSError as cause:
         raise Invalid(f"{path} cannot be written ({cause.strerror}); nothing in it was changed") from cause
 
@@ -74,9 +61,3 @@ def remove(path: Path) -> None:
         raise Invalid(f"{path} cannot be removed ({cause.strerror}); remove it by hand") from cause
     with suppress(OSError):
         path.parent.rmdir()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -62,7 +62,7 @@ def without_hooks(text: str) -> str:
 def toml_with(text: str, hooks: tuple[Hook, ...]) -> str:
     """The TOML text with a block of ours at its end. Raises ValueError for what is no TOML, or has no place for it."""
     text = toml_without(text)
-    before = tomllib.loads(text)
+    before = _toml(text)
     newline = "\r\n" if "\r\n" in text else "\n"
     lines = [BEGIN]
     for hook in hooks:
@@ -74,7 +74,7 @@ def toml_with(text: str, hooks: tuple[Hook, ...]) -> str:
     gap = "" if not text else newline if text.endswith("\n") else 2 * newline
     made = text + gap + newline.join(lines) + newline
     try:
-        after = tomllib.loads(made)
+        after = _toml(made)
     except tomllib.TOMLDecodeError as cause:
         raise ValueError("its hooks are written as inline tables, behind which no more can be put") from cause
     if {name: after[name] for name in before if name != "hooks"} != {n: before[n] for n in before if n != "hooks"}:
@@ -94,8 +94,15 @@ def toml_without(text: str) -> str:
         gap = 1 if first and not lines[first - 1].strip() else 0
         lines[first - gap : last + 1] = []
     text = "".join(lines)
-    tomllib.loads(text)
+    _toml(text)
     return text
+
+
+def _toml(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError as cause:
+        raise ValueError("it is nested too deeply") from cause
 
 
 def _root(text: str) -> Node:

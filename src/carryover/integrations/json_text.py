@@ -86,7 +86,7 @@ def _node(text: str, at: int) -> Node:
         children.append(child)
         inner = _skip(text, child.end)
         inner = _skip(text, inner + 1) if text[inner] == "," else inner
-    data, _ = _DECODER.raw_decode(text, at)
+    data = {one.name: one.data for one in children} if kind == "{" else [one.data for one in children]
     return Node(at, inner + 1, at, data, "", children)
 
 

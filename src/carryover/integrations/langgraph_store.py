@@ -72,6 +72,7 @@ class _Folded:
 
     born: int
     version: int = 0
+    tokens: int = 0  # of the turns that were read
     entries: dict[str, _Entry] = field(default_factory=dict[str, _Entry])
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -269,13 +270,15 @@ class CarryoverStore(BaseStore):
             if folded is None or folded.born != session.created_at:
                 folded = self._folded[session.session_id] = _Folded(session.created_at)
         with folded.lock:
+            if folded.version == session.version and folded.tokens != session.token_count:
+                folded.version, folded.tokens = 0, 0  # some of its turns were erased since
+                folded.entries.clear()
             while folded.version < session.version:
                 _, turns = self._memory.turns(session.session_id, agent=self.agent, after=folded.version, limit=_PAGE)
-                if not turns:
-                    break
                 for turn in turns:
                     _fold(folded.entries, turn)
-                folded.version = turns[-1].seq
+                folded.tokens += sum(turn.tokens for turn in turns)
+                folded.version = turns[-1].seq if turns else session.version
         return folded
 
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
 import anyio
 import uvicorn
 
-from carryover.core.errors import CarryoverError, Invalid, Unauthorized
-from carryover.core.scope import EVERY_TENANT, Scope
+from carryover.core.errors import CarryoverError, Invalid, TooMany, Unauthorized
+from carryover.core.scope import EVERY_TENANT, Caller, Scope
 from carryover.integrations.mcp import Memory, server
 from carryover.runtime import Carryover
 from carryover.store import keys
+from carryover.store.limits import Limits
 
 PATH = "/mcp"
 Scoped = MutableMapping[str, Any]
@@ -76,36 +78,44 @@ def check_address(memory: Memory, host: str) -> None:
 
 
 def guarded(app: Any, memory: Memory) -> Application:
-    """The application behind the keys: what passes has the memory that it may reach."""
+    """The application behind the keys and rates: what passes has the memory that it may reach."""
+    limits: Limits | None = None  # made by the first request, in the loop that it is used in
 
     async def passed(
         scope: Scoped, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
     ) -> None:
+        nonlocal limits
         if scope["type"] == "http":
             try:
-                scope[_MEMORY] = await anyio.to_thread.run_sync(_admitted, memory, _bearer(scope["headers"]))
+                seen, rate = await anyio.to_thread.run_sync(_admitted, memory, _bearer(scope["headers"]))
+                if isinstance(seen, Carryover):  # else the server behind counts
+                    limits = limits or Limits(seen.engine.settings.rate_limit, seen.engine.redis)
+                    await limits.admit(seen.scope.tenant, seen.scope.by.who, rate)
             except CarryoverError as refusal:
                 await _refuse(refusal, send)
                 return
+            scope[_MEMORY] = seen
         await app(scope, receive, send)
+        if scope["type"] == "lifespan" and limits is not None:
+            await limits.close()
 
     return passed
 
 
-def _admitted(memory: Memory, secret: str) -> Memory:
-    """The memory as the bearer of the key sees it. Raises Unauthorized."""
+def _admitted(memory: Memory, secret: str) -> tuple[Memory, str | None]:
+    """The memory as the bearer of the key sees it, and the key's rate. Raises Unauthorized."""
     if not isinstance(memory, Carryover):
-        return memory
+        return memory, None
     store = memory.engine.store
-    with store.read(EVERY_TENANT) as tx:
-        key = keys.find(tx, secret) if secret else None
-        if key is None and (secret or keys.exist(tx)):
-            raise Unauthorized("this API key is missing, unknown or revoked; send `Authorization: Bearer <key>`")
-    if key is None:
-        return memory
+    if not secret:
+        with store.read(EVERY_TENANT) as tx:
+            if keys.exist(tx):
+                raise Unauthorized("no API key was given; send `Authorization: Bearer <key>`")
+        return memory, None
+    key = keys.admitted(store, secret)
     with store.write(Scope(key.tenant)) as tx:
-        keys.touch(tx, key)
-    return memory.seen_by(key.scope)
+        keys.touch(tx, key, secret)
+    return memory.seen_by(replace(key.scope, by=Caller(key.scope.by.who, "mcp"))), key.rate
 
 
 def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> str:
@@ -115,11 +125,14 @@ def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> str:
 
 
 async def _refuse(refusal: CarryoverError, send: Callable[[Any], Awaitable[None]]) -> None:
-    unauthorized = isinstance(refusal, Unauthorized)
     body = json.dumps({"error": refusal.message}).encode()
     head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    head += [(b"www-authenticate", b"Bearer")] if unauthorized else []
-    await send({"type": "http.response.start", "status": 401 if unauthorized else 503, "headers": head})
+    status = 503
+    if isinstance(refusal, Unauthorized):
+        status, head = 401, [*head, (b"www-authenticate", b"Bearer")]
+    elif isinstance(refusal, TooMany):
+        status, head = 429, [*head, (b"retry-after", str(refusal.facts["retry_after"]).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
 
 

@@ -142,7 +142,7 @@ class ItemLog:
         if found is None:
             return Tail(0, (), ())
         session, turns = found
-        first = session.version - most + 1
+        first = turns[0].seq if len(turns) == most else 1
         while first > 1 and not _is_cleared(turns):
             if n is not None and len((tail := _told(session.version, turns)).last(None)) >= n:
                 return tail
@@ -156,7 +156,8 @@ class ItemLog:
         while most > 0 and seq > 1:
             size = min(most, PAGE, seq - 1)
             _, turns = self.memory.turns(self.session_id, agent=whose.agent, after=seq - 1 - size, limit=size)
-            found, most, seq = turns + found, most - size, seq - size
+            # Where turns were erased, as many as were asked for reach beyond those that are there already.
+            found, most, seq = [turn for turn in turns if turn.seq < seq] + found, most - size, seq - size
         return found
 
     def _window(self, whose: Whose, n: int) -> tuple[Session, list[Turn]] | None:

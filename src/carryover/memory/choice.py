@@ -15,7 +15,7 @@ from carryover.core.extractor import Decision, ExtractorState, Standing
 from carryover.core.ports import Extractor
 from carryover.core.scope import Scope
 from carryover.jobs.logger import logger_for
-from carryover.store import extractors, queue
+from carryover.store import audit, extractors, queue
 from carryover.store.store import Store, Tx
 
 logger = logger_for(__name__)
@@ -108,7 +108,9 @@ def listed(store: Store, scope: Scope) -> list[ExtractorState]:
     """How the tenant's extractors stand, the promoted one first. Raises Forbidden."""
     _require(scope)
     with store.read(scope) as tx:
-        return extractors.listed(tx)
+        found = extractors.listed(tx)
+    audit.record(store, scope, action="extractor.list", subject="extractors")
+    return found
 
 
 def decide(store: Store, scope: Scope, known: Extractors, name: str, decision: Decision) -> ExtractorState:
@@ -146,6 +148,7 @@ def decide(store: Store, scope: Scope, known: Extractors, name: str, decision: D
             extractors.compare(tx, name, promoted.name)
         decided = extractors.find(tx, name)
         assert decided is not None
+        audit.note(tx, action=f"extractor.{decision}", subject=f"extractor {name}")
         return decided
 
 

@@ -19,6 +19,8 @@ from carryover.core.session import Session, Turn, genuine
 from carryover.core.snapshot import Extraction, Finding, Snapshot, nothing
 from carryover.core.text import estimate_tokens
 from carryover.core.usage import Usage
+from carryover.guard.findings import guarded
+from carryover.guard.redact import redact
 from carryover.jobs.derivation import Derivation
 from carryover.memory import evict
 from carryover.memory.choice import Choice, Extractors, choose, settle
@@ -128,6 +130,7 @@ def _since(tx: Tx, head: Head, through: int) -> tuple[tuple[Turn, ...], int]:
     while len(found) < MOST_TURNS and tokens < MOST_TOKENS:
         page = turns.after(tx, head.agent, head.session, through, min(PAGE_TURNS, MOST_TURNS - len(found)))
         if not page:
+            through = head.version  # what follows was erased
             break
         found += page
         tokens += sum(turn.tokens for turn in page)
@@ -184,6 +187,7 @@ def follow(
     """
     known = _live(last, others, ended)
     extraction, usage = extractor.extract(turns, known) if turns else (Extraction(by=last.by), Usage())
+    extraction = guarded(extraction, turns, known)
     merged = merge(last, others, extraction, turns, now=now, ended=ended, new_id=lambda: new_id("f"))
     kept, left = bounded(merged.findings, most_live)
     snapshot = Snapshot(
@@ -196,7 +200,7 @@ def follow(
         summary=_still_true(_summary(last.summary, extraction.summary), kept),
         findings=kept,
         extractor=extractor.id,
-        themes=themes(last.themes, heard(turns)),
+        themes=tuple(theme for theme in themes(last.themes, heard(turns)) if redact(theme.text) is theme.text),
     )
     return Made(snapshot, merged.links, left), usage
 

@@ -52,7 +52,8 @@ def merge(
     changed, only linked as ended. What ended in `last` leaves.
     """
     said = {turn.seq: min(turn.created_at, now) for turn in turns}
-    state = _State(last.agent_id, last.session_id, extraction.by, said, now, new_id, ended)
+    users = frozenset(turn.seq for turn in turns if turn.role == "user")
+    state = _State(last.agent_id, last.session_id, extraction.by, said, now, new_id, ended, users)
     for finding in last.findings:
         if finding.live:
             state.keep(finding)
@@ -93,6 +94,7 @@ class _State:
     now: int
     new_id: Callable[[], str]
     ended: frozenset[str]  # by other sessions: said again, they are news
+    users: frozenset[int]  # turns of the user: what they want is replaced by no other
     findings: dict[str, Finding] = field(default_factory=dict[str, Finding])
     others: dict[str, Finding] = field(default_factory=dict[str, Finding])
     links: dict[str, Link] = field(default_factory=dict[str, Link])
@@ -115,6 +117,8 @@ class _State:
         self.placed[n] = finding.id
         self.keep(self._against_others(finding, found))
         for older in [f for f in self.findings.values() if f.live and replaces(finding, f)]:
+            if older.pinned and found.last not in self.users:
+                continue
             self._end(older, "superseded", finding, _reason(found.last, found.quote))
 
     def close(self, closed: Closed) -> None:
@@ -150,6 +154,8 @@ class _State:
     def _against_others(self, finding: Finding, found: Found) -> Finding:
         """`finding`, ended at once where another session knows better by now; what it ends there is linked."""
         for other in [f for f in self.others.values() if f.id not in self.links]:
+            if other.pinned and found.last not in self.users:
+                continue
             if same(found, other):
                 self._link(other, finding, f"said again in {_reason(found.last, found.quote)}")
                 finding = replace(finding, pinned=finding.pinned or other.pinned)

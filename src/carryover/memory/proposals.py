@@ -63,7 +63,7 @@ def _found(item: object, turns: Sequence[Turn]) -> Found | None:
         first=first,
         last=last,
         subject=_line(given.get("subject")).lower()[:LONGEST_LABEL],
-        salience=min(max(float(salience), 0.0), 1.0) if isinstance(salience, (int, float)) else 0.5,
+        salience=float(min(1.0, max(0.0, salience))) if isinstance(salience, (int, float)) else 0.5,
         pinned=given.get("pinned") is True and by_user,
     )
 

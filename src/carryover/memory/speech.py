@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from carryover.core.sentences import Sentence
 from carryover.core.session import Turn
+from carryover.guard.names import name_of
 from carryover.memory import cues
 from carryover.memory.words import words
 
@@ -71,7 +72,7 @@ class Spoken:
 
     @property
     def label(self) -> str:
-        return self.turn.name[:LONGEST_NAME] if self.turn.name else self.turn.role.capitalize()
+        return name_of(self.turn.name) or self.turn.role.capitalize()
 
 
 def statement(text: str) -> str:

@@ -16,6 +16,8 @@ from carryover.core.session import Source, Turn
 from carryover.core.snapshot import Finding
 from carryover.core.usage import Usage
 from carryover.core.verdict import Verdict
+from carryover.core.voice import unmarked
+from carryover.guard.redact import unmasked
 from carryover.jobs.derivation import Derivation
 from carryover.memory import dates, ground
 from carryover.memory.rules import Rules
@@ -97,16 +99,17 @@ def judge(finding: Finding, work: Work) -> Verdict:
     if gone and not faults:
         return Verdict("unknown", work.now, CHECKER, tuple(gone))
     said = [turn for source in finding.sources for turn in work.cited[source]]
-    strays = ground.strays(finding.text, said)
-    missing = ground.unsupported(finding.text, said)
+    text = unmasked(unmarked(finding.text))
+    strays = ground.strays(text, said)
+    missing = ground.unsupported(text, said)
     if finding.by == Rules.name:  # its words are those that were spoken
         missing |= strays
     if missing:
         faults.append(f"not in its turns: {', '.join(sorted(missing))}")
-    carrying = {word for word in words(finding.text) if word not in STOP}
+    carrying = {word for word in words(text) if word not in STOP}
     if len(carrying - strays) < OVERLAP * len(carrying):
         faults.append("its turns say less than half of its words")
-    if finding.valid_from is not None and not _is_named(finding.valid_from, finding.text, said):
+    if finding.valid_from is not None and not _is_named(finding.valid_from, text, said):
         faults.append("its turns do not name the day since which it is valid")
     return Verdict("fails" if faults else "holds", work.now, CHECKER, tuple(faults), tuple(sorted(missing)))
 

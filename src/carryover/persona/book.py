@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from carryover.core.errors import DataLoss
 from carryover.core.persona import FACETS, PERSONAL, Label, PersonaStrategy, Preference, Why
 from carryover.core.ports import Embedder
 from carryover.core.text import canonical_json
@@ -341,7 +342,14 @@ def packed(book: Codebook) -> bytes:
 
 
 def unpacked(content: bytes) -> Codebook:
-    """The book that was packed."""
+    """The book that was packed. Raises DataLoss for one that is damaged."""
+    try:
+        return _unpacked(content)
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as cause:
+        raise DataLoss("a codebook is damaged; restore it from a backup, or let the next fit make one") from cause
+
+
+def _unpacked(content: bytes) -> Codebook:
     line, _, rest = content.removeprefix(_MAGIC).partition(b"\n")
     head: dict[str, Any] = json.loads(line)
     cells: dict[str, Cells] = {}

@@ -29,7 +29,7 @@ from carryover.persona.fit import grown, refitted
 from carryover.persona.phrases import Phrases, embedded, gathered
 from carryover.persona.plain import Pooled
 from carryover.persona.starter import seeds
-from carryover.store import codebooks, preferences, queue
+from carryover.store import audit, codebooks, preferences, queue
 from carryover.store.store import Store, Tx
 from carryover.store.vault import Vault
 
@@ -78,6 +78,7 @@ def ask(store: Store, scope: Scope) -> int:
     scope.require("admin")
     with store.write(scope) as tx:
         queue.arm(tx, [(KIND, ASKED, tx.now)])
+        audit.note(tx, action="profile.refit", subject="codebook")
         return codebooks.newest_version(tx)
 
 
@@ -165,8 +166,11 @@ def _plain(means: Means, work: Work) -> Codebook | None:
 
 def _facets(means: Means, work: Work) -> Codebook | None:
     phrases, embedder = work.phrases, means.embedder
-    if phrases is None or embedder is None or not phrases.all:
+    if phrases is None or embedder is None:
         return None  # labels are known by their names alone
+    if not phrases.all:  # whatever was learned, nobody says it any more
+        made = work.book and grown(work.book, phrases, floor=means.floor)
+        return None if made is None or made is work.book else replace(made, why="growth", preferences=0, users=0)
     shipped = seeds(means.books.facets.get(work.tenant, {}))
     book, moved = work.book, False
     if book is None:
@@ -199,7 +203,16 @@ def _save(means: Means, tx: Tx, job: Job, work: Work, made: Codebook | None) -> 
         queue.arm(tx, [(KIND, job.subject, tx.now)])
         return
     _put(tx, means.books.vault, made)
+    if work.book is not None and _forgets(work.book, made):
+        codebooks.keep_newest(tx)
     telemetry.count("persona_fits", why=made.why)
+
+
+def _forgets(before: Codebook, made: Codebook) -> bool:
+    """Whether too few users say something by now that the book before could tell: then no version may."""
+    names = {id for id, label in before.labels.items() if label.retired is None and made.labels[id].retired is not None}
+    words = any(terms.keys() - made.learned.get(facet, {}).keys() for facet, terms in before.learned.items())
+    return bool(names) or words
 
 
 def _put(tx: Tx, vault: Vault, book: Codebook) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from carryover.core.clock import Time
 from carryover.core.errors import Unauthorized
-from carryover.core.scope import EVERY_TENANT, Scope
+from carryover.core.scope import EVERY_TENANT, Caller, Right, Scope
 from carryover.store.secrets import secret
 from carryover.store.store import Store
 from carryover.store.vault import Vault
@@ -38,7 +38,8 @@ class Claims:
     @property
     def scope(self) -> Scope:
         """What a link's bearer may do: as a key that is narrowed to the user."""
-        return Scope(self.tenant, user=self.user, rights=frozenset(("write" if self.may_write else "read",)))
+        rights: frozenset[Right] = frozenset(("write" if self.may_write else "read",))
+        return Scope(self.tenant, user=self.user, rights=rights, by=Caller(f"link {self.user}", "http"))
 
 
 def secret_of(store: Store) -> bytes:
@@ -60,11 +61,14 @@ def opened(vault: Vault, key: bytes, token: str, now: Time) -> Claims:
     right = hmac.compare_digest(_signature(key, payload).encode(), signature.encode("utf-8", "surrogatepass"))
     if not right or len(token) > _MOST_CHARS:
         raise Unauthorized("this link is not one that was made here; ask for a new one")
-    tenant, user, until, may_write, sealed = json.loads(_bytes(payload))
-    claims = Claims(tenant, user, until, may_write)
-    if now >= until:
+    try:
+        tenant, user, until, may_write, sealed = json.loads(_bytes(payload))
+        claims, closed = Claims(str(tenant), str(user), int(until), may_write is True), _bytes(sealed)
+    except (ValueError, TypeError, OverflowError, RecursionError) as cause:
+        raise Unauthorized("this link is of another version; ask for a new one") from cause
+    if now >= claims.until:
         raise Unauthorized("this link has expired; ask for a new one")
-    if vault.open(tenant, user, _place(claims), _bytes(sealed)) != _SEALED:
+    if vault.open(claims.tenant, claims.user, _place(claims), closed) != _SEALED:
         raise Unauthorized("this link was made before the profile was erased; ask for a new one")
     return claims
 

@@ -21,6 +21,7 @@ from carryover.core.persona import Code, Noticed, Preference, Quote
 from carryover.core.ports import Embedder
 from carryover.core.session import Turn, live
 from carryover.core.usage import Usage
+from carryover.guard.redact import longest_clean
 from carryover.jobs.derivation import Derivation
 from carryover.persona import fitting, told
 from carryover.persona.book import Codebook, assign
@@ -132,6 +133,7 @@ def _since(tx: Tx, head: Head, through: int) -> tuple[tuple[Turn, ...], int]:
     while read < MOST_TURNS:
         page = turns.after(tx, head.agent, head.session, through, min(PAGE_TURNS, MOST_TURNS - read))
         if not page:
+            through = head.version  # what follows was erased
             break
         found += page
         read += len(page)
@@ -176,7 +178,7 @@ def _preference(work: Work, one: Noticed, at: Time) -> Preference:
         explicit=one.explicit,
         correction=one.correction,
         weight=one.weight,
-        quote=Quote(work.head.agent, work.head.session, one.seq, one.quote),
+        quote=Quote(work.head.agent, work.head.session, one.seq, longest_clean(one.quote)),
         said_at=at,
     )
 

@@ -30,7 +30,7 @@ from carryover.persona.edits import Asked, edited, labelled
 from carryover.persona.encode import code_of
 from carryover.persona.profile import offered, own_lines, profile
 from carryover.persona.told import Parts
-from carryover.store import events, preferences, profiles
+from carryover.store import audit, events, holds, preferences, profiles, subjects
 from carryover.store.profiles import Head
 from carryover.store.store import Tx
 
@@ -75,7 +75,10 @@ class Profiles:
         """
         user = self._own("read", user)
         with self._parts.store.read(self._scope) as tx:
-            return self._found(tx, user).shown(profiles.get(tx, self._parts.vault, user))
+            found = self._found(tx, user).shown(profiles.get(tx, self._parts.vault, user))
+        if self._scope.user is None:  # it is not their own
+            audit.record(self._parts.store, self._scope, action="profile.read", subject=f"user {user}")
+        return found
 
     def choices(self) -> list[Choice]:
         """Lines that a user may pin though nothing was noticed. Raises Forbidden or KeyLost."""
@@ -105,21 +108,27 @@ class Profiles:
             profiles.expect(before, expected_version)
             found = self._found(tx, user)
             now = edited(before.edits, asked, found.book.labels, own_lines(found.code))
-            return found.shown(profiles.edit(tx, self._parts.vault, user, now, expected_version))
+            head = profiles.edit(tx, self._parts.vault, user, now, expected_version)
+            if self._scope.user is None:
+                audit.note(tx, action="profile.edit", subject=f"user {user}", detail=f"version {head.version}")
+            return found.shown(head)
 
     def erase(self, user: str | None = None) -> dict[str, int]:
         """Nothing is left of what was noticed of the user and what they decided: how many rows went, by table.
 
         Their key is dropped, so no backup can be read either. What they said stays in their sessions, and is not
-        noticed again. A second call finds nothing. Raises Forbidden, NotFound or Invalid.
+        noticed again. A second call finds nothing. Raises Forbidden, NotFound, Invalid, or Held by a legal hold.
         """
         user = self._own("write", user)
         with self._parts.store.write(self._scope) as tx:
+            holds.require_free(tx, user)
             counts = profiles.erase(tx, user)
             self._parts.codes.drop(tx, user)
             if any(counts.values()):
                 events.add(tx, [("forget", PROFILES, user, user, counts)])
-                fitting.arm(tx)  # what fewer users share now than the floor demands is told no more
+                subjects.refit(tx)  # what fewer users share now than the floor demands is told no more
+            said = ", ".join(f"{count} {table}" for table, count in counts.items())
+            audit.note(tx, action="profile.erase", subject=f"user {user}", detail=said)
             # Last, and before the commit: whatever fails or is killed here, what is left of the rows opens no more,
             # and the next call takes it away.
             counts["keys"] = int(self._parts.vault.drop(tx.tenant, user))
@@ -148,6 +157,7 @@ class Profiles:
             found = told.known(self._parts, self._scope, user)
             lines = () if found is None else lines_of(found.code, book.labels, found.head.edits)
             told_by.update(label for line in lines if line.shown and (label := labelled(line.id)) is not None)
+        audit.record(self._parts.store, self._scope, action="profile.overview", subject="all users")
         floor = self._floor
         shown = [
             LabelCount(book.labels[id].facet, book.labels[id].name, polarity, count)
@@ -180,6 +190,7 @@ class Profiles:
         until: Time = store.clock.now() + ttl_s * 1000
         claims = links.Claims(self._scope.tenant, user, until, write)
         token = links.made(self._parts.vault, links.secret_of(store), claims)
+        audit.record(store, self._scope, action="profile.link", subject=f"user {user}")
         # Behind the fragment sign, so that it reaches no server's log and no other site.
         return Link(user, token, f"{PATH}#{token}", until)
 

@@ -25,6 +25,7 @@ from carryover.providers.library import STOPPED, Connection, access_of, failure,
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse, ModelResponseStreamEvent
+    from pydantic_ai.models import Model
     from pydantic_ai.settings import ModelSettings
 
 _LOOK_S = 0.1  # how soon it is noticed that a call is to be stopped
@@ -76,9 +77,9 @@ class ChatModel:
         self._connection.close()
 
     def _events(self, prompt: Prompt, stop: threading.Event) -> Generator[TextDelta | ModelReply]:
-        portal, _ = self._connection.open()
+        portal, model = self._connection.open()
         flight = _Flight(spent=Usage(self.name, calls=1))
-        call = portal.start_task_soon(self._call, prompt, flight)
+        call = portal.start_task_soon(self._call, model, prompt, flight)
         try:
             while not stop.is_set():
                 event = _next(flight, call)
@@ -93,12 +94,11 @@ class ChatModel:
             flight.over.wait(_END_S)
         raise Cancelled(usage=flight.spent)
 
-    async def _call(self, prompt: Prompt, flight: _Flight) -> None:
+    async def _call(self, model: Model, prompt: Prompt, flight: _Flight) -> None:
         """The call itself, in the event loop that the connection belongs to."""
         from pydantic_ai.direct import model_request_stream
         from pydantic_ai.exceptions import AgentRunError, UserError
 
-        _, model = self._connection.open()
         stream = None
         try:
             async with model_request_stream(

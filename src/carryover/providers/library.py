@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from carryover.core import telemetry
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pydantic_ai.usage import RequestUsage
 
 FAULT_SHOWN = 200  # characters
+# The library's modules need one another: of two threads that load them at once, one finds the other's half done.
+_loading = threading.Lock()
 STOPPED = {
     "length": "was cut off at max_tokens; ask for less at once, or allow more",
     "content_filter": "refused to answer; rephrase the request or choose another model",
@@ -44,7 +47,8 @@ class Connection:
         """The model, and the event loop (on a thread of its own) that its connections belong to."""
         with self._opening:
             if self._opened is None:
-                model = _connect(self.name, self._access)
+                with _loading:
+                    model = _connect(self.name, self._access)
                 from anyio.from_thread import start_blocking_portal
 
                 portal = self._resources.enter_context(start_blocking_portal(name=f"llm-{self.name}"))
@@ -140,6 +144,7 @@ def _brief(cause: Exception, status: int | None) -> str:
 
 def _connect(name: str, access: Mapping[str, str]) -> Model:
     try:
+        import_module("pydantic_ai.direct")  # calls will need it
         from pydantic_ai.exceptions import UserError
         from pydantic_ai.models import infer_model
         from pydantic_ai.providers import infer_provider, infer_provider_class

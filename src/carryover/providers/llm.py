@@ -158,7 +158,7 @@ def _read(text: str, schema: dict[str, Any]) -> tuple[dict[str, Any] | None, str
     """The object in `text` when it matches, else None; and then what is wrong with it."""
     try:
         data = json.loads(text[text.find("{") : text.rfind("}") + 1])
-    except ValueError as cause:
+    except (ValueError, RecursionError) as cause:
         return None, f"no JSON object ({cause})"[:FAULT_SHOWN]
     wrong = shapes.fault(data, schema)
     return (data, "") if wrong is None else (None, wrong[:FAULT_SHOWN])

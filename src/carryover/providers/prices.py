@@ -111,7 +111,7 @@ def _read(file: Path) -> Mapping[str, Price]:
         return _rows(tomllib.loads(file.read_text("utf-8"), parse_float=Decimal))
     except OSError as cause:
         raise ProviderError(f"the price file {file} cannot be read ({cause.strerror}); check its path") from cause
-    except (ValueError, TypeError, AttributeError, KeyError) as cause:
+    except (ValueError, TypeError, AttributeError, KeyError, ArithmeticError, RecursionError) as cause:
         raise ProviderError(
             f"the price file {file} is not a table of prices ({cause}); write rows like\n"
             + _ROW.format(name="provider:model")

@@ -16,6 +16,7 @@ from carryover.core.errors import Invalid, NotFound
 from carryover.core.headings import (
     APPROVED,
     BEHIND,
+    CLOSING,
     DECISIONS,
     FACTS,
     FOUND,
@@ -33,14 +34,16 @@ from carryover.core.job import Job, subject_of
 from carryover.core.scope import Scope
 from carryover.core.session import Source, genuine
 from carryover.core.snapshot import FINDING_KINDS, Finding
-from carryover.core.text import digest
+from carryover.core.text import digest, told_tokens
+from carryover.guard.orders import overrides
 from carryover.recall import context_coding
 from carryover.recall.context_coding import Repo
 from carryover.recall.context_kept import Shelf
 from carryover.recall.context_known import Asked, Known, State, Told, known_as_of, known_to, recent, state_of
 from carryover.recall.context_text import Sheet, day, is_english, one_line, short_id
 from carryover.recall.context_themes import Weighed, tell, weighed
-from carryover.store import queue, sessions, snapshots, themes, turns, verdicts
+from carryover.recall.context_voices import heading_of, item, ranked, who_said
+from carryover.store import cited, queue, sessions, snapshots, themes, turns, verdicts
 from carryover.store.reach import Reached
 from carryover.store.store import Store, Tx
 
@@ -54,6 +57,7 @@ NEWEST_TURNS = 12  # looked at in each of them
 READ = 4_000  # characters of a turn that are looked at
 
 OVERTAKEN = "replaced since"
+_CLOSING = told_tokens(f"{CLOSING}\n")
 _HEAD = ("", WISHES, APPROVED, WORKED, TASKS, DECISIONS, TALK, FACTS, LATELY)
 _TAIL = (FOUND, BEHIND, MORE_TALK, MORE)
 # What each section may take of the head before the others had their turn.
@@ -105,6 +109,8 @@ def context(
     hits = search(_query(asked, query, wanted.as_of)).results
     with store.read(scope) as tx:
         answers = _answers(tx, asked, known, hits, wanted.as_of)
+        strays = [one for one in answers if isinstance(one, Finding) and one.id not in known.voices]
+        known = replace(known, voices=known.voices | cited.voices(tx, strays)) if strays else known
     return _told(asked, _Facts(known, behind, repo), answers, max_tokens)
 
 
@@ -135,22 +141,17 @@ class _Page:
 
     sheet: Sheet
     told: dict[str, Finding]
+    known: Known
     themes: set[str] = field(default_factory=set[str])
 
     def add(self, heading: str, finding: Finding, most: int | None = None) -> bool:
-        added = finding.id not in self.told and self.sheet.add(heading, finding_line(finding), most)
+        voice = self.known.voice(finding)
+        if finding.id in self.told or heading_of(finding, voice) is None:
+            return False
+        added = self.sheet.add(heading, item(finding, voice), most)
         if added:
             self.told[finding.id] = finding
         return added
-
-
-def finding_line(finding: Finding) -> str:
-    """One list item; with the day on which it was said, which is what "last Friday" in it counts from."""
-    text = one_line(finding.text)
-    text = text.removeprefix("(User) ") if finding.pinned else text
-    if finding.pinned or finding.kind == "task":
-        return f"- {text}"
-    return f"- {text} ({day(finding.learned_at)})"
 
 
 def _asked(tx: Tx, wanted: Wanted) -> Asked:
@@ -266,7 +267,7 @@ def _answer(tx: Tx, known: Known, hit: Hit) -> Finding | Quoted | None:
         return Quoted(hit.agent_id, hit.created_at, Source(hit.session_id, 0, 0, hit.text), "")
     source = hit.sources[0]
     turn = next(iter(turns.between(tx, hit.agent_id, source.session_id, source.first, source.first)), None)
-    who = "" if turn is None else one_line(turn.name or turn.role, 40)
+    who = "" if turn is None else who_said(turn)
     return Quoted(hit.agent_id, hit.created_at, replace(source, quote=source.quote or hit.text), who)
 
 
@@ -304,7 +305,7 @@ class _Facts:
 def _told(asked: Asked, facts: _Facts, answers: Sequence[Finding | Quoted] | None, max_tokens: int) -> Context:
     """The context; `answers` is None where nothing was asked."""
     known, behind = facts.known, facts.behind
-    budget = int(max_tokens * FILLED)
+    budget = int(max_tokens * FILLED) - _CLOSING
     shares = _SHARES if answers is None else _SHARES_ASKED
     most = HEAD_SHARE if answers is None else sum(share for _, share in _SHARES_ASKED)
     most += context_coding.SHARE if facts.repo is not None and answers is not None else 0
@@ -313,7 +314,7 @@ def _told(asked: Asked, facts: _Facts, answers: Sequence[Finding | Quoted] | Non
     said = [a.text if isinstance(a, Finding) else a.source.quote for a in answers or ()]
     said += [line for late in behind for *_, line in late.said]
     plain = is_english(said) if said else head.sheet.plain
-    tail = _Page(Sheet(budget - head.sheet.used, plain), dict(head.told))
+    tail = _Page(Sheet(budget - head.sheet.used, plain), dict(head.told), known)
     quotes = _say(tail, answers or ())
     for late in behind:
         tail.sheet.add(BEHIND, f"- {late.note}")
@@ -326,11 +327,11 @@ def _told(asked: Asked, facts: _Facts, answers: Sequence[Finding | Quoted] | Non
     _quote(tail, [late for late in quoted if late.key == asked.key])  # most likely the model has seen these itself
     stable = head.sheet.text(_HEAD)
     empty = not (head.told or tail.sheet.used or head.sheet.sections.keys() & {LATELY, TALK, APPROVED, WORKED})
-    markdown = "" if empty else stable + tail.sheet.text(_TAIL)
+    markdown = "" if empty else f"{stable}{tail.sheet.text(_TAIL)}{CLOSING}\n"
     return Context(
         session_id=asked.session,
         markdown=markdown,
-        tokens=head.sheet.used + tail.sheet.used if markdown else 0,
+        tokens=head.sheet.used + tail.sheet.used + _CLOSING if markdown else 0,
         stable_tokens=head.sheet.used if markdown else 0,
         through={told.session: told.through for told in reversed(known.sessions)},
         snapshots={told.session: told.version for told in reversed(known.sessions)},
@@ -348,11 +349,11 @@ def _head(
     known, repo = facts.known, facts.repo
     texts = [finding.text for finding in known.findings]
     texts += [] if repo is None else [*repo.approved, *repo.worked]
-    page = _Page(Sheet(budget, is_english(texts)), {})
+    page = _Page(Sheet(budget, is_english(texts)), {}, known)
     page.sheet.add("", OPENING)
-    ranked = _ranked(known)
+    by_section = ranked(known)
     lately = [f"- {day(told.at)}: {one_line(told.summary)}" for told in known.sessions if not _repeats(told, known)]
-    lately += [f"- {gist.period}: {one_line(gist.text)}" for gist in known.gists]
+    lately += [f"- {gist.period}: {one_line(gist.text)}" for gist in known.gists if not overrides(gist.text)]
     for shared in (True, False):
         if repo is not None:
             context_coding.tell(page.sheet, repo, whole if shared else None)
@@ -365,28 +366,15 @@ def _head(
                 while lately and page.sheet.add(LATELY, lately[0], limit - page.sheet.used):
                     lately.pop(0)
             else:
-                for finding in ranked[heading]:
+                for finding in by_section[heading]:
                     page.add(heading, finding, limit - page.sheet.used)
     return page
 
 
 def _repeats(told: Told, known: Known) -> bool:
-    """Whether the session's summary says no more than one of its findings."""
+    """Whether the session's summary says no more than one of its findings, or what nobody shall be told."""
     gist = told.summary.rstrip(" .…")
-    return not gist or any(gist in finding.text for finding in known.findings)
-
-
-def _ranked(known: Known) -> dict[str, list[Finding]]:
-    """The findings of each section: facts by what they weigh, age counting a little; the others newest first."""
-    others = [finding for finding in known.findings if not finding.pinned]
-    facts = [finding for finding in others if finding.kind == "fact"]
-    weight = {f.id: f.salience - 0.05 * age / len(facts) for age, f in enumerate(facts)}
-    return {
-        WISHES: [finding for finding in known.findings if finding.pinned],
-        TASKS: [finding for finding in others if finding.kind == "task"],
-        DECISIONS: [finding for finding in others if finding.kind == "decision"],
-        FACTS: sorted(facts, key=lambda f: -weight[f.id]),
-    }
+    return not gist or overrides(gist) or any(gist in finding.text for finding in known.findings)
 
 
 def _quote(tail: _Page, behind: Sequence[Behind]) -> None:

@@ -14,6 +14,7 @@ from carryover.core.digest import Digest
 from carryover.core.headings import APPROVED, WORKED
 from carryover.core.pattern import Pattern
 from carryover.core.step import FLAVORS
+from carryover.guard.orders import commands, overrides
 from carryover.recall.context_known import Asked
 from carryover.recall.context_text import Sheet, day, one_line
 from carryover.store import digests, patterns, sessions
@@ -50,7 +51,8 @@ def repo_of(tx: Tx, asked: Asked, named: Sequence[str], as_of: Time | None) -> R
     if not repos:
         return None
     found = [pattern for pattern in patterns.listed(tx) if _is_approved(pattern, repos, as_of)]
-    approved = dict.fromkeys(f"- {one_line(pattern.lesson or pattern.title)}" for pattern in found)
+    lessons = (pattern.lesson or pattern.title for pattern in found)
+    approved = dict.fromkeys(f"- {one_line(lesson)}" for lesson in lessons if not overrides(lesson))
     return Repo(tuple(approved), tuple(_line(digest) for digest in _worked(tx, asked, repos, as_of)))
 
 
@@ -81,7 +83,7 @@ def _worked(tx: Tx, asked: Asked, repos: Sequence[str], as_of: Time | None) -> l
     heads = sessions.find(tx, keys) if keys else {}
     mine = {key for key, head in heads.items() if head.user == asked.user and key != asked.key}
     told = [digest for digest, key in zip(found, keys, strict=True) if key in mine and digest.kind != "subagent"]
-    return [digest for digest in told if digest.goal or digest.title][:_TOLD]
+    return [one for one in told if (goal := one.goal or one.title) and not overrides(goal)][:_TOLD]
 
 
 def _line(digest: Digest) -> str:
@@ -89,7 +91,7 @@ def _line(digest: Digest) -> str:
     when = "" if digest.ended_at is None else f"{day(digest.ended_at)}, "
     outcome = "" if digest.outcome == "unknown" else f" ({digest.outcome})"
     left = ["tests fail"] if digest.tests.arc.endswith("red") else []
-    if digest.outcome in ("errored", "abandoned") and digest.errors:
+    if digest.outcome in ("errored", "abandoned") and digest.errors and not commands(digest.errors[-1].quote):
         left.append(f'"{one_line(digest.errors[-1].quote, _LEFT)}"')
     failing = f"; left failing: {', '.join(left)}" if left else ""
     return f"- {when}{digest.flavor}: {one_line(digest.goal or digest.title, _GOAL)}{outcome}{failing}"

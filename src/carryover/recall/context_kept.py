@@ -20,7 +20,7 @@ def _version() -> str:
         return "source"
 
 
-_FORM = f"2/{_version()}"  # another release may tell the same state otherwise; raise the number where it does
+_FORM = f"3/{_version()}"  # another release may tell the same state otherwise; raise the number where it does
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Context)
 

@@ -13,9 +13,10 @@ from carryover.core.clock import Time
 from carryover.core.context import Reach
 from carryover.core.snapshot import Finding, Snapshot, Theme
 from carryover.core.tier import Gist
+from carryover.core.voice import Voice
 from carryover.recall.context_text import one_line
 from carryover.recall.words import terms
-from carryover.store import past, reach, snapshots, themes, tiers, verdicts
+from carryover.store import cited, past, reach, snapshots, themes, tiers, verdicts
 from carryover.store.reach import Reached
 from carryover.store.sessions import Head
 from carryover.store.store import Store, Tx
@@ -73,6 +74,11 @@ class Known:
     sessions: tuple[Told, ...] = ()
     gists: tuple[Gist, ...] = ()
     by_id: dict[str, Finding] = field(default_factory=dict[str, Finding])
+    voices: dict[str, Voice] = field(default_factory=dict[str, Voice])
+
+    def voice(self, finding: Finding) -> Voice:
+        """Whose words the finding has; what nobody is known to have said is nobody's wish."""
+        return self.voices.get(finding.id, "injected")
 
 
 def state_of(tx: Tx, asked: Asked) -> State:
@@ -159,6 +165,7 @@ def _known(
         findings=tuple(findings),
         sessions=tuple(sorted(told, key=lambda one: (-one.at, one.agent, one.session))),
         by_id={finding.id: finding for finding in findings},
+        voices=cited.voices(tx, findings),
     )
 
 

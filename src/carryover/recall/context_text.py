@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from carryover.core.text import clean, count_tokens, told_tenths
+from carryover.guard.inert import inert
 
 LONGEST_ITEM = 280  # characters of one finding or quotation
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -19,7 +20,6 @@ _TICKS = re.compile(r"`{2,}|~{3,}")
 _WORD = re.compile(r"[^\W\d_]+")
 _COMMON = frozenset(_WORD.findall("the a an and of to in is it i you we my me for on with that this was are not but"))
 _FEW = 12  # words that tell no language
-_UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
 def one_line(text: str, longest: int = LONGEST_ITEM) -> str:
@@ -27,7 +27,7 @@ def one_line(text: str, longest: int = LONGEST_ITEM) -> str:
 
     Cut at a word where it is longer than `longest` characters.
     """
-    seen = _UNSEEN.sub("", clean(text[: 8 * longest]))
+    seen = inert(clean(text[: 8 * longest]))
     lines = (_ROLE.sub(r"(\1)", _MARKS.sub("", line)) for line in seen.splitlines())
     joined = _MARKS.sub("", " ".join(" ".join(lines).split()))
     joined = _TICKS.sub("'", _TAG.sub("‹", _IMAGE.sub("[", joined)))

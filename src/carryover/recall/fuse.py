@@ -56,12 +56,14 @@ class Clues:
     """What a query says beside its scores.
 
     `speaker` is the one name that it names, if it names just one; `terms` are those that count, weighted, without the
-    names of speakers; `dates` are those that it names.
+    names of speakers; `dates` are those that it names. `tokens` says what stands for a term in the terms of chunks,
+    where that is not the term itself.
     """
 
     speaker: str | None = None
     terms: Mapping[str, float] = field(default_factory=dict[str, float])
     dates: tuple[Period, ...] = ()
+    tokens: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ def _turns(pool: Sequence[Chunk], own: Mapping[int, float], clues: Clues, weight
     """Each turn by its best part, with what its findings add."""
     floor = min(own.values(), default=0.0)
     turns: dict[Place, _Turn] = {}
-    sought = [(term, f" {term} ") for term in clues.terms]
+    sought = [(term, f" {clues.tokens.get(term, term)} ") for term in clues.terms]
     for chunk in pool:
         if chunk.kind == "turn":
             score = floor + (own[chunk.n] - floor) * _share(chunk, weights)

@@ -112,6 +112,7 @@ def _load_turns(tx: Tx, job: Job) -> IndexWork | None:
     while len(new) < TURNS and size < CHARACTERS and reached < head.version:
         read = turns.after(tx, agent, session, reached, _READ)
         if not read:
+            reached = head.version  # what follows was erased
             break
         new += read
         size += sum(len(turn.body) for turn in read)
@@ -120,7 +121,7 @@ def _load_turns(tx: Tx, job: Job) -> IndexWork | None:
     version = 0 if snapshot is None else snapshot.version
     findings = tuple(snapshots.live(tx, [(agent, session)])) if version != before.snapshot else None
     digest = index_coding.changed(tx, head)
-    if not new and findings is None and digest is None:
+    if reached == before.through and findings is None and digest is None:
         return None
     after, more = Watermark(reached, version), reached < head.version
     taken = [turn.retracts for turn in new if turn.retracts is not None]
@@ -183,6 +184,8 @@ def _of_finding(work: IndexWork, finding: Finding) -> Chunk:
 
 def _save_chunks(tx: Tx, work: IndexWork, made: Sequence[Chunk]) -> bool:
     """Whether there was anything to embed in it."""
+    chunks.lock(tx)  # what is compared stays as it is
+    made = chunks.worded(tx, made)
     last = work.after.through if work.more else None
     known = chunks.of_turns(tx, work.agent, work.session, work.before.through + 1, last)
     gone = [(first, min(end, work.before.through)) for first, end in work.taken if first <= work.before.through]
@@ -191,15 +194,16 @@ def _save_chunks(tx: Tx, work: IndexWork, made: Sequence[Chunk]) -> bool:
         others = chunks.of_session(tx, work.agent, work.session, findings_only=True)
         known += [c for c in others if (work.digest if c.kind == "digest" else work.findings) is not None]
     # Mostly nothing is known of new turns; after a watermark was set back, all of it is.
-    wanted = {_said(chunk) for chunk in made}
+    wanted = {_said(chunk): chunk.terms for chunk in made}
     chunks.remove(tx, [chunk for chunk in known if _said(chunk) not in wanted])
-    there = {_said(chunk) for chunk in known}
-    new = [chunk for chunk in made if _said(chunk) not in there]
+    stays = {_said(chunk): chunk for chunk in known if _said(chunk) in wanted}
+    chunks.reword(tx, [(chunk, wanted[said]) for said, chunk in stays.items() if chunk.terms != wanted[said]])
+    new = [chunk for chunk in made if _said(chunk) not in stays]
     chunks.add(tx, new)
     chunks.mark(tx, work.agent, work.session, work.after)
     return bool(new)
 
 
-def _said(chunk: Chunk) -> tuple[str, int, int, str, str]:
-    """What makes a chunk that is indexed the one that the log calls for."""
-    return chunk.ref, chunk.part, chunk.parts, chunk.text, chunk.terms
+def _said(chunk: Chunk) -> tuple[str, int, int, str]:
+    """What makes a chunk that is indexed the one that the log calls for, whatever words find it."""
+    return chunk.ref, chunk.part, chunk.parts, chunk.text

@@ -17,7 +17,7 @@ def changed(tx: Tx, head: Head) -> tuple[Chunk, ...] | None:
     """What should be indexed of the session's digest; None where that is what is indexed."""
     if head.agent not in FLAVORS:
         return None
-    wanted = _chunks(tx, head)
+    wanted = tuple(chunks.worded(tx, _chunks(tx, head)))
     known = chunks.of_session(tx, head.agent, head.session, findings_only=True)
     said = [(chunk.text, chunk.terms) for chunk in known if chunk.kind == "digest"]
     return None if said == [(chunk.text, chunk.terms) for chunk in wanted] else wanted

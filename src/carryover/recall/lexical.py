@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from carryover.core.chunk import Chunk
 from carryover.recall.words import terms, words
-from carryover.store import chunks
+from carryover.store import chunks, hashed
+from carryover.store import wording as wordings
 from carryover.store.dialect import Bounds
+from carryover.store.hashed import Wording
 from carryover.store.store import Tx
 
 READ = 8_000  # characters of a query that are read
@@ -36,6 +38,12 @@ class Asked:
 
     weights: dict[str, float]
     words: tuple[str, ...]
+    wording: Wording
+
+    @property
+    def tokens(self) -> dict[str, str]:
+        """What stands for each of the terms in the terms of chunks, with the term."""
+        return {self.wording.token(term): term for term in self.weights}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +61,12 @@ def ask(tx: Tx, text: str) -> Asked:
     written = tuple(words(text[:READ]))
     content = terms(" ".join(word for word in written if word.lower() not in STOP)) or terms(" ".join(written))
     asked = list(dict.fromkeys(content))[:_ASKED]
-    known = _frequencies(tx, asked, _SCORED + 1)
+    wording = wordings.of(tx)
+    if wording.form == "none":
+        return Asked(dict.fromkeys(asked[:_KEPT], 1.0), written, wording)
+    known = _frequencies(tx, wording, asked, _SCORED + 1)
     if min(known.values(), default=0) > _SCORED:  # the rarest is searched for all the same
-        known = _frequencies(tx, asked)
+        known = _frequencies(tx, wording, asked)
     total = chunks.corpus(tx).chunks
     kept: dict[str, float] = {}
     scored = 0
@@ -64,24 +75,27 @@ def ask(tx: Tx, text: str) -> Asked:
         if scored > _SCORED and kept:
             break
         kept[term] = math.log(1 + (max(total, df) - df + 0.5) / (df + 0.5))
-    return Asked(kept, written)
+    return Asked(kept, written, wording)
 
 
-def _frequencies(tx: Tx, asked: Sequence[str], most: int | None = None) -> dict[str, int]:
-    return {term: df for term, df in tx.dialect.frequency(tx.conn, tx.tenant, asked, most).items() if df}
+def _frequencies(tx: Tx, wording: Wording, asked: Sequence[str], most: int | None = None) -> dict[str, int]:
+    return {term: df for term, df in tx.dialect.frequency(tx.conn, wording, asked, most).items() if df}
 
 
 def match(tx: Tx, asked: Asked, bounds: Bounds, k: int) -> Matches:
-    """The best `k` chunks inside the bounds, scored with the tenant's own counts."""
+    """The best `k` chunks inside the bounds, scored with the tenant's own counts; none where no words are kept."""
     corpus = chunks.corpus(tx)
+    if asked.wording.form == "none":
+        return Matches(corpus.chunks, {}, {}, {})
     usual = max(corpus.terms, 1) / max(corpus.chunks, 1)
-    best = tx.dialect.matching(tx.conn, tx.tenant, asked.weights, usual, bounds, k)
+    best = tx.dialect.matching(tx.conn, asked.wording, asked.weights, usual, bounds, k)
     found = chunks.by_n(tx, [n for n, _ in best])
     scores: dict[int, float] = {}
     held: dict[tuple[str, str], dict[str, int]] = {}
+    tokens = asked.tokens
     for n, chunk in found.items():
-        said = chunk.terms.split()
-        counts = Counter(filter(asked.weights.__contains__, said))
+        said = hashed.tokens(chunk.terms)
+        counts = Counter(tokens[token] for token in said if token in tokens)
         length = _K1 * (1 - _B + _B * len(said) / usual)
         scores[n] = sum(asked.weights[term] * tf * (_K1 + 1) / (tf + length) for term, tf in counts.items())
         of_session = held.setdefault((chunk.agent_id, chunk.session_id), {})

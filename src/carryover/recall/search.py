@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from carryover.core import telemetry
-from carryover.core.chunk import CHUNK_KINDS, Chunk, Hit, Hits, Query
+from carryover.core.chunk import CHUNK_KINDS, Chunk, Hit, Hits, Mode, Query
 from carryover.core.errors import Invalid, NotFound
 from carryover.core.ports import Embedder, Vector
 from carryover.core.scope import Scope
 from carryover.core.session import Source
+from carryover.core.snapshot import Finding
+from carryover.core.voice import Voice
+from carryover.guard.inert import inert
+from carryover.guard.redact import longest_clean
 from carryover.recall import dense, fuse, lexical, when
 from carryover.recall.fuse import WEIGHTS, Arm, Clues, Ranked, Scale, Weights
 from carryover.recall.index import cut
 from carryover.recall.lexical import Asked, Matches
 from carryover.recall.words import terms
-from carryover.store import chunks, digests, snapshots, vectors, verdicts
+from carryover.store import chunks, cited, digests, snapshots, vectors, verdicts
 from carryover.store.dialect import Bounds
 from carryover.store.near import Nearest
 from carryover.store.store import Store, Tx
@@ -64,9 +68,15 @@ def search(store: Store, scope: Scope, query: Query, *, embedder: Embedder | Non
                 missing = [chunk.n for chunk in pool if chunk.n not in near.top]
                 arms[1] = _by_meaning(near, near.top | vectors.scores(tx, meant.space, meant.vector, missing))
             ranked = fuse.fuse(pool, arms, _clues(query.text, asked, names), weights)
-            hits = Hits(tuple(_hits(tx, ranked, asked, query)), "text" if near is None else "hybrid")
+            hits = Hits(tuple(_hits(tx, ranked, asked, query)), _mode(asked, near))
     telemetry.count("searches", mode=hits.mode)
     return hits
+
+
+def _mode(asked: Asked, near: Nearest | None) -> Mode:
+    if asked.wording.form == "none":
+        return "vectors"
+    return "text" if near is None else "hybrid"
 
 
 def _bounds(scope: Scope, query: Query) -> Bounds | None:
@@ -115,7 +125,8 @@ def _near(tx: Tx, meant: _Meant, bounds: Bounds) -> Nearest | None:
 def _clues(text: str, asked: Asked, names: dict[str, set[str]]) -> Clues:
     of_names = {term for name in names for term in terms(name)}
     about = {term: weight for term, weight in asked.weights.items() if term not in of_names}
-    return Clues(_speaker(names, asked), about or asked.weights, when.periods(text[: lexical.READ]))
+    tokens = {term: token for token, term in asked.tokens.items()}
+    return Clues(_speaker(names, asked), about or asked.weights, when.periods(text[: lexical.READ]), tokens)
 
 
 def _speaker(names: dict[str, set[str]], asked: Asked) -> str | None:
@@ -165,11 +176,12 @@ def _inside(chunk: Chunk, bounds: Bounds) -> bool:
 
 
 def _hits(tx: Tx, ranked: Sequence[Ranked], asked: Asked, query: Query) -> list[Hit]:
-    hits: list[Hit] = []
+    chosen: list[tuple[Ranked, tuple[Source, ...]]] = []
+    made: dict[int, Finding] = {}
     said: list[set[str]] = []  # by the turns shown so far
     flagged = verdicts.failing(tx, [one.chunk.ref for one in ranked if one.chunk.kind != "turn"])
     for one in sorted(ranked, key=lambda one: one.chunk.ref in flagged):  # what its turns do not say comes last
-        if len(hits) == query.k:
+        if len(chosen) == query.k:
             break
         chunk = one.chunk
         if chunk.kind == "turn":
@@ -179,35 +191,57 @@ def _hits(tx: Tx, ranked: Sequence[Ranked], asked: Asked, query: Query) -> list[
             # A finding that says no more than a turn above it would only take another hit's place.
             if query.kinds is None and any(set(terms(chunk.text)) <= words for words in said):
                 continue
-            sources = _sources(tx, chunk)
+            finding = None if chunk.kind == "digest" else _finding(tx, chunk)
+            sources = _of_digest(tx, chunk) if chunk.kind == "digest" else finding.sources if finding else ()
             if not sources:
                 continue
+            if finding is not None:
+                made[chunk.n] = finding
+        chosen.append((one, sources))
+    voices = _voices(tx, [one.chunk for one, _ in chosen], made)
+    hits: list[Hit] = []
+    for one, sources in chosen:
+        chunk = one.chunk
         hits.append(
             Hit(
                 chunk.ref,
                 chunk.kind,
-                chunk.text,
+                inert(chunk.text),
                 round(min([one.score, *(hit.score for hit in hits[-1:])]), 6),
                 chunk.agent_id,
                 chunk.session_id,
                 chunk.created_at,
-                sources,
+                tuple(replace(source, quote=longest_clean(source.quote)) for source in sources),
+                voices.get(chunk.n, "injected"),
             )
         )
     return hits
 
 
-def _sources(tx: Tx, chunk: Chunk) -> tuple[Source, ...]:
-    """What a finding or a digest stands on; nothing when it is no longer true, though its index says so still."""
-    if chunk.kind == "digest":
-        digest = digests.get(tx, chunk.agent_id, chunk.session_id)
-        place = Source(chunk.session_id, chunk.first, chunk.last)
-        return () if digest is None else digest.because or (place,)
+def _voices(tx: Tx, found: Sequence[Chunk], made: Mapping[int, Finding]) -> dict[int, Voice]:
+    """Whose words each of these chunks has, by its number; those of a digest are a program's."""
+    places = {c.n: (c.agent_id, c.session_id, c.first) for c in found if c.kind == "turn"}
+    speaking = cited.speakers(tx, list(places.values()))
+    told: dict[int, Voice] = {n: speaking[place] for n, place in places.items() if place in speaking}
+    of = cited.voices(tx, list(made.values()))
+    told |= {n: of[finding.id] for n, finding in made.items() if finding.id in of}
+    return told
+
+
+def _of_digest(tx: Tx, chunk: Chunk) -> tuple[Source, ...]:
+    """What a digest stands on."""
+    digest = digests.get(tx, chunk.agent_id, chunk.session_id)
+    place = Source(chunk.session_id, chunk.first, chunk.last)
+    return () if digest is None else digest.because or (place,)
+
+
+def _finding(tx: Tx, chunk: Chunk) -> Finding | None:
+    """The finding; None when it is no longer true, though its index says so still."""
     try:
         finding = snapshots.finding(tx, chunk.ref)
     except NotFound:
-        return ()
-    return finding.sources if finding.live else ()
+        return None
+    return finding if finding.live else None
 
 
 def _quote(chunk: Chunk, asked: Asked) -> str:

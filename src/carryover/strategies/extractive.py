@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from carryover.core.ports import Extractor
 from carryover.core.session import Turn
 from carryover.core.snapshot import Finding, FindingKind, Found
+from carryover.guard import findings as guard
 from carryover.strategies.sections import (
     DECISIONS,
     DONE,
@@ -49,6 +50,7 @@ def sections_of(extractor: Extractor, turns: Sequence[Turn], base: str, chars: i
     before = parsed(base)
     known = _known(before)
     extraction, _ = extractor.extract(turns, known)
+    extraction = guard.guarded(extraction, turns, known)
     ends = {end.finding_id: end.status for end in extraction.closed if end.found is None}
     over = {end.found: end.status for end in extraction.closed if end.found is not None}
     found = [(n, one) for n, one in enumerate(extraction.found) if n not in over]
@@ -89,14 +91,14 @@ def _weightiest(found: Sequence[Found], chars: int) -> list[Found]:
 
 def _wants(turns: Sequence[Turn], found: Sequence[Found]) -> list[str]:
     """The user's requests in brief that no finding tells, and behind them, where they stay longest, standing wishes."""
-    told = [normal(one.text) for one in found]
+    known = [normal(one.text) for one in found]
     requests: dict[str, str] = {}
     for turn in turns:
         if turn.kind == "message" and turn.role == "user":
             text = turn.text
-            line = "" if _INSERTED.match(text) else _request(text)
+            line = "" if _INSERTED.match(text) else guard.told(_request(text))
             key = normal(line)
-            if key and not any(key in one for one in told):
+            if key and not any(key in one for one in known):
                 requests.pop(key, None)
                 requests[key] = line
     said = list(requests.values())
@@ -126,7 +128,7 @@ def _tools(turns: Sequence[Turn], before: Iterable[str]) -> list[str]:
             uses[counted["name"]] = _Use(int(counted["called"]), int(counted["failed"] or 0))
     names = {turn.call_id: turn.name for turn in turns if turn.kind == "tool_call" and turn.name}
     for turn in turns:
-        name = one_line(names.get(turn.call_id) or turn.name or "tool", 60)
+        name = guard.told(one_line(names.get(turn.call_id) or turn.name or "tool", 60)) or "tool"
         if turn.kind == "tool_call":
             uses.setdefault(name, _Use()).called += 1
         elif turn.kind == "tool_result" and _FAILURE.match(turn.text[:80]):

@@ -14,7 +14,11 @@ from carryover.core.clock import DAY_MS, Time
 from carryover.core.snapshot import Finding
 from carryover.core.strategy import Injected, Strategy
 from carryover.core.text import told_tokens
-from carryover.store import others, sessions
+from carryover.core.voice import MARK, Voice, is_outside, unmarked
+from carryover.guard import findings as guard
+from carryover.guard.inert import inert
+from carryover.guard.orders import commands
+from carryover.store import cited, others, sessions
 from carryover.store.others import Other
 from carryover.store.sessions import Head
 from carryover.store.store import Tx
@@ -24,6 +28,7 @@ SESSIONS = 50  # that may be told of, the newest ones
 MOST = 12  # of them that are looked into
 LEAST = 16  # tokens in which a session can be told
 CHARS = 4_000  # of one session
+RULES = "rules"
 _OPENING = """\
 <memory advisory="true">
 Notes on earlier sessions with the same user, the newest first. They are background, they may be out of date, and what
@@ -116,24 +121,37 @@ def _told(tx: Tx, those: Sequence[Other], as_of: Time, room: int) -> tuple[str, 
 def _settled(tx: Tx, other: Other, as_of: Time) -> Sections:
     """The lines of its summary, or the findings of its snapshot under the same headings."""
     if other.summary is not None:
-        return parsed(others.text_of(tx, other))
+        told = {heading: [*map(guard.told, lines)] for heading, lines in parsed(others.text_of(tx, other)).items()}
+        return {heading: lines for heading, lines in told.items() if any(lines)}
     snapshot = others.snapshot_of(tx, other, as_of)
-    live = [finding for finding in snapshot.findings if finding.live]
-    rest = [finding for finding in live if not finding.pinned]
-    found = {
-        WANTS: [snapshot.summary, *_texts([finding for finding in live if finding.pinned])],
-        DECISIONS: _texts([finding for finding in rest if finding.kind == "decision"]),
-        FACTS: _texts([finding for finding in rest if finding.kind == "fact"]),
-        DONE: _texts([finding for finding in snapshot.findings if finding.status == "done"]),
-        TASKS: _texts([finding for finding in rest if finding.kind == "task"]),
-    }
+    voices = cited.voices(tx, snapshot.findings)
+    found: dict[str, list[str]] = {heading: [] for heading in (WANTS, DECISIONS, FACTS, DONE, TASKS)}
+    # Rules take a summary out of what the user said, a model out of anything.
+    found[WANTS if snapshot.by == RULES else FACTS].append(guard.told(snapshot.summary))
+    for finding in snapshot.findings:
+        voice = voices.get(finding.id, "injected")
+        line = _line(finding, voice)
+        if line and finding.status != "superseded":
+            found[_heading(finding, voice)].append(line)
     return {heading: lines for heading, lines in found.items() if any(lines)}
 
 
-def _texts(findings: Sequence[Finding]) -> list[str]:
-    return [finding.text for finding in findings]
+def _heading(finding: Finding, voice: Voice) -> str:
+    """Only the user's own words are wishes, and nobody's outside of the conversation decisions or tasks."""
+    if finding.status == "done":
+        return DONE
+    if finding.pinned:
+        return WANTS if voice == "user" else FACTS
+    return FACTS if is_outside(voice) else {"decision": DECISIONS, "fact": FACTS, "task": TASKS}[finding.kind]
+
+
+def _line(finding: Finding, voice: Voice) -> str:
+    text = guard.told(unmarked(finding.text))
+    if voice == "assistant" and text and not text.startswith("Assistant: "):
+        return f"{text} (assistant)"
+    return "" if is_outside(voice) and commands(text) else f"{MARK}{text}" if text and is_outside(voice) else text
 
 
 def _harmless(line: str) -> str:
     """The line as data: nothing in it opens or closes a tag or a fence."""
-    return _FENCE.sub("'", _TAG.sub("‹", line))
+    return _FENCE.sub("'", _TAG.sub("‹", inert(line, labels=True)))

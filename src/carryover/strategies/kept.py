@@ -12,9 +12,10 @@ from typing import Any
 
 from carryover.core.session import Turn
 from carryover.core.strategy import Sketch, Strategy, View
-from carryover.store import turns
+from carryover.store import counters, turns
 from carryover.store.sessions import Head
 from carryover.store.store import Tx
+from carryover.store.turns import TOMBSTONES
 from carryover.strategies.course import Course
 
 SESSIONS = 64
@@ -30,6 +31,7 @@ class Entry:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     newest: str | None = None  # the id of the last turn that is known
+    erasures: int = 0  # of turns in the middle of logs, as the tenant had counted them
     sketches: list[Sketch] = field(default_factory=list[Sketch])
     courses: OrderedDict[str, Course] = field(default_factory=lambda: OrderedDict[str, Course]())
     views: OrderedDict[Any, View] = field(default_factory=lambda: OrderedDict[Any, View]())
@@ -39,6 +41,10 @@ class Entry:
 
     def course(self, tx: Tx, head: Head, strategy: Strategy) -> Course:
         """The course of the strategy up to the head's version; what is not known of the log yet is read."""
+        (erasures,) = counters.values(tx, [TOMBSTONES])
+        if erasures != self.erasures:
+            self._forget()
+            self.erasures = erasures
         if self.sketches and turns.id_of(tx, head.agent, head.session, len(self.sketches)) != self.newest:
             self._forget()  # another log has the session's name by now
         seen = len(self.sketches)

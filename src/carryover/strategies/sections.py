@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from carryover.core.text import clean, estimate_tokens
+from carryover.guard.inert import inert
 
 WANTS, DECISIONS, FACTS = "What the user wants", "Decisions", "Facts and constraints"
 DONE, TASKS, TOOLS = "Done so far", "Open tasks", "Tools and their results"
@@ -16,7 +17,6 @@ Sections = Mapping[str, Sequence[str]]  # the lines of each heading, the oldest 
 
 # What each heading may take before the others had their turn, and in which order the rest is given out.
 _SHARES = ((WANTS, 0.2), (TASKS, 0.15), (DECISIONS, 0.2), (FACTS, 0.25), (DONE, 0.1), (TOOLS, 0.1))
-_UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _MARKS = re.compile(r"^(?:\s|[>|]|[#*+=_-]+(?=\s|$)|\d{1,2}[.)](?=\s))+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=\S)|(?<=[。！？])|\n+")
 
@@ -68,7 +68,7 @@ def parsed(text: str) -> dict[str, list[str]]:
 
 def one_line(text: str, longest: int = LONGEST) -> str:
     """`text` as one line without marks of its own before it, cut at a sentence or a word where it is too long."""
-    joined = _MARKS.sub("", " ".join(_UNSEEN.sub("", clean(text[: 8 * longest])).split()))
+    joined = _MARKS.sub("", " ".join(inert(clean(text[: 8 * longest]), labels=True).split()))
     if len(joined) <= longest:
         return joined
     ends = [found.start() for found in _SENTENCE.finditer(joined[: longest + 1])]

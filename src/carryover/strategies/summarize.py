@@ -26,6 +26,7 @@ from carryover.store.sessions import Head
 from carryover.store.store import Tx
 from carryover.store.summaries import Wanted
 from carryover.strategies import extractive, prompts
+from carryover.strategies.guarded import guarded
 from carryover.strategies.sections import rendered
 
 KIND = "summarize"
@@ -205,7 +206,7 @@ def _by_model(llm: LLM, work: Work) -> tuple[str, Usage]:
                 failure.facts.setdefault("retry_after", PATIENCE_S[work.attempt - 1])
             raise
         usage = usage.plus(reply.usage)
-        lines = prompts.read(reply.data) if reply.data is not None else {}
+        lines = guarded(prompts.read(reply.data), work.turns, text) if reply.data is not None else {}
         text = rendered(lines, tokens=work.limit, chars=work.wanted.strategy.summary_max_chars)
         if not text:
             raise ProviderError(f"{llm.name} summarised nothing; choose another summarizer_model", usage=usage)

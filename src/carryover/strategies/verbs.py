@@ -9,7 +9,7 @@ from carryover.core.errors import Forbidden, Invalid
 from carryover.core.ids import check_id
 from carryover.core.scope import DEFAULT, Right, Scope
 from carryover.core.strategy import Effective, Format, View
-from carryover.store import sessions, strategies
+from carryover.store import audit, sessions, strategies
 from carryover.store.store import Store
 from carryover.strategies import advice
 from carryover.strategies.kept import Kept
@@ -94,6 +94,7 @@ class Strategies:
         stored = {name: value for name, value in self._checked(fields).items() if value is not None}
         with self._store.write(self._scope) as tx:
             version = strategies.put(tx, agent, "", stored, expected_version)
+            audit.note(tx, action="strategy.set", subject=f"agent {agent}", detail=f"version {version}")
         return _effective(agent, None, {}, version, stored)
 
     def _checked(self, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import zstandard
 from carryover.coding.adapters import claude
 from carryover.coding.adapters.base import Reading
 from carryover.coding.lines import LARGEST, decoded, glued, whole_lines
+from carryover.coding.logs import reading as reading_of_logs
 from carryover.coding.logs.reading import beginning, opened, read
 
 
@@ -92,6 +93,17 @@ def test_a_packed_log_is_read_as_if_it_were_not(tmp_path: Path) -> None:
     assert (texts(reading), end) == (["one", "two"], len(plain))
     assert beginning(packed, 10) == plain[:10]
     assert texts(read_file(packed, len(said("one")) + 1)[0]) == ["two"]
+
+
+def test_a_packed_log_that_unpacks_to_no_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few bytes can come to more than the disk holds."""
+    monkeypatch.setattr(reading_of_logs, "LARGEST_UNPACKED", 8 << 20)
+    bomb = tmp_path / "s.jsonl.zst"
+    bomb.write_bytes(zstandard.compress(bytes(64 << 20)))
+    assert bomb.stat().st_size < 10_000
+    with pytest.raises(OSError, match="it unpacks to more than"):
+        read_file(bomb)
+    assert beginning(bomb, 10) == bytes(10)
 
 
 def test_lines_of_nothing_are_passed_over(log: Path) -> None:

@@ -142,9 +142,9 @@ from pathlib import Path
 from carryover.coding.rollout import files
 at, path = sys.argv[1], Path(sys.argv[2])
 done = getattr(os, at)
-def die(*given):
+def die(*given, **named):
     if sys.argv[3] == "after":
-        done(*given)
+        done(*given, **named)
     os.kill(os.getpid(), signal.SIGKILL)
 setattr(os, at, die)
 files.replace(files.read(path), b"new\\n" * 10_000)

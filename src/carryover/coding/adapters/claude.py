@@ -106,7 +106,7 @@ def _claimed(said: Mapping[str, Any]) -> bool | None:
         return "parts" not in message
     if type is None:  # what some tools export: only what was said and consumed
         return True if "sessionId" in said and isinstance(message, dict) and "role" in message else None
-    if type in _CLAIMED and any(name in said for name in _IDS):
+    if isinstance(type, str) and type in _CLAIMED and any(name in said for name in _IDS):
         return True
     return None
 

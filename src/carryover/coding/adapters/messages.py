@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -51,7 +50,7 @@ def moment(value: Any) -> Time | None:
             return parse_time(value)
         except Invalid:
             return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LATEST:
         return None
     ms = int(value if abs(value) >= _SECONDS else value * 1000)
     return ms if EARLIEST <= ms <= LATEST else None

@@ -67,9 +67,9 @@ def rows(path: Path) -> Iterator[bytes]:
     with foreign.opened(path) as database:
         for session in database.rows("SELECT * FROM session ORDER BY id"):
             yield _line("session", session)
-        every = database.rows("SELECT * FROM part ORDER BY message_id, id")
+        every = database.rows("SELECT * FROM part WHERE typeof(message_id) = 'text' ORDER BY message_id, id")
         part = next(every, None)
-        for said in database.rows("SELECT * FROM message ORDER BY id"):
+        for said in database.rows("SELECT * FROM message WHERE typeof(id) = 'text' ORDER BY id"):
             while part is not None and part["message_id"] < said["id"]:
                 yield _line("part", part)  # its message is gone
                 part = next(every, None)
@@ -77,8 +77,8 @@ def rows(path: Path) -> Iterator[bytes]:
             while part is not None and part["message_id"] == said["id"]:
                 mine.append(part)
                 part = next(every, None)
-            data = _json(said["data"])
-            finished = sum(table(_json(one["data"])).get("type") == "step-finish" for one in mine)
+            data = _json(said.get("data"))
+            finished = sum(table(_json(one.get("data"))).get("type") == "step-finish" for one in mine)
             yield _line("message", said, finished=finished)
             about = {name: data[name] for name in ("role", "time", "modelID", "model") if name in data}
             for one in mine:

@@ -7,7 +7,7 @@ import re
 LONGEST = 400  # characters: a longer prompt is a task, or shows a log; only how it begins counts
 _READ, _READ_OF_LONG = 160, 80
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`]*`", re.DOTALL)
-_QUOTED = re.compile(r"^\s*>.*$", re.MULTILINE)
+_QUOTED = re.compile(r"^[^\S\n]*>.*$", re.MULTILINE)
 
 # In the order in which they are tried; the first that fits says what kind of correction it is.
 _CORRECTIONS: dict[str, tuple[str, ...]] = {

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from carryover.coding.digests import fingerprint, testing
 from carryover.coding.digests.course import Act, Course
-from carryover.coding.redact import redact
 from carryover.core.session import Source
 from carryover.core.text import clean
+from carryover.guard.redact import redact
 
 LONGEST = 200  # characters
 FIRST = 3  # turns that a signal quotes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-_HEREDOC = re.compile(r"<<-?\s*(['\"]?)(\w+)\1(.*?)\n.*?^\s*\2\s*$", re.DOTALL | re.MULTILINE)
+_HEREDOC = re.compile(r"<<-?\s*(['\"]?)(\w+)\1([^\n]*)\n.*?^[^\S\n]*\2[^\S\n]*$", re.DOTALL | re.MULTILINE)
 _CONTINUED = re.compile(r"\\\r?\n")
 _ASSIGNED = re.compile(r"\A\w+=")
 _OPERATORS = frozenset({"&&", "||", ";", "|", "|&", "&", ";;", "(", ")", "{", "}", "\n"})

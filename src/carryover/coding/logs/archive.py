@@ -22,6 +22,7 @@ from carryover.store.archive import Kept, Piece, Segment, Tail
 from carryover.store.store import Tx
 
 SHORTEST, LONGEST = 512 << 10, 1 << 20  # bytes of a piece; only the last may be shorter
+LONGEST_PLAIN = 64 << 20  # bytes that a packed piece may come to, for who does not know what it is
 LEVEL, TIGHT = 3, 9  # of packing: of what is read, and of what is packed again because room is scarce
 
 # What was taken of pieces in these tiers (`coding/logs/retention.py` takes it).
@@ -115,6 +116,16 @@ def lost(found: Iterable[Kept]) -> str:
     counts = [(sum(piece.tier == tier for piece in taken), what) for tier, what in TAKEN.items()]
     told = ", ".join(f"{count} {what}" for count, what in counts if count)
     return f"of its {len(pieces)} pieces {told} ({size} bytes before that)" if taken else ""
+
+
+def unpack(body: bytes) -> bytes | None:
+    """What packed bytes say; None for bytes that were not packed here."""
+    if not body.startswith(zstandard.FRAME_HEADER):
+        return None
+    try:
+        return zstandard.ZstdDecompressor(dict_data=_dictionary()).decompress(body, max_output_size=LONGEST_PLAIN)
+    except zstandard.ZstdError:
+        return None
 
 
 def unpacked(tx: Tx, piece: Kept) -> bytes:

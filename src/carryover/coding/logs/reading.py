@@ -14,10 +14,11 @@ import zstandard
 
 from carryover.coding.adapters.base import Adapter, Part, Reading, RowsAdapter
 from carryover.coding.lines import LARGEST, Line, bare, decoded, glued, whole_lines
-from carryover.coding.redact import redact, redacted
 from carryover.core.step import Step, uid
+from carryover.guard.redact import redact, redacted
 
 LARGEST_DOCUMENT = 256 << 20
+LARGEST_UNPACKED = 4 << 30  # a few bytes can unpack to more than any disk holds
 _BUFFER = 64 << 10  # a seek fills it anew, however little is read there
 # What a record can make an adapter raise: it costs that record alone, and the archive keeps it.
 _STUMBLES = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
@@ -66,6 +67,8 @@ def _unpack(path: Path, into: IO[bytes], most: int | None = None) -> None:
         with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed) as plain:
             while (block := plain.read(1 << 20)) and (most is None or into.tell() < most):
                 into.write(block)
+                if into.tell() > LARGEST_UNPACKED:
+                    raise OSError(f"it unpacks to more than {LARGEST_UNPACKED >> 30} GiB; leave it out")
     except zstandard.ZstdError as cause:
         raise OSError(f"it cannot be unpacked: {cause}") from cause
 

@@ -121,5 +121,8 @@ def _log(said: Mapping[str, Any], flavor: Flavor, session: str) -> Path | None:
     plain = session.replace("-", "").replace("_", "")
     if flavor != "grok" or not (plain.isascii() and plain.isalnum()):
         return None
-    sessions = Path(first_text(said.get("root")) or "~/.grok").expanduser() / "sessions"
-    return next(iter(sorted(sessions.glob(f"*/{session}/updates.jsonl"))), None)
+    try:
+        sessions = Path(first_text(said.get("root")) or "~/.grok").expanduser() / "sessions"
+        return next(iter(sorted(sessions.glob(f"*/{session}/updates.jsonl"))), None)
+    except (OSError, ValueError, RuntimeError):  # no name of a folder, or of nobody's home
+        return None

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from carryover.coding.redact import redact
+from carryover.guard.orders import commands
+from carryover.guard.redact import redact
+from carryover.guard.visible import visible
 
 _SAID, _NAME = 120, 60
+_AN_ORDER = "a message that reads as an order"  # what logs quote is never told to agents as one
 # Title and lesson by kind, where it matters by kind and key. {what} is what it is about, {said} what was said.
 _WORDS: dict[str, tuple[str, str]] = {
     "error": (
@@ -261,5 +264,7 @@ def _capital(text: str) -> str:
 
 
 def _short(text: str, most: int) -> str:
-    safe = redact(" ".join(text.replace("`", "'").split()))
+    safe = redact(" ".join(visible(text).replace("`", "'").split()))
+    if commands(safe):
+        safe = _AN_ORDER
     return safe if len(safe) <= most else safe[: most - 1].rstrip() + "…"

@@ -19,7 +19,7 @@ from carryover.core.event import PATTERNS, Action
 from carryover.core.pattern import DECISIONS, PATTERN_STATES, Decision, Pattern, PatternState
 from carryover.core.scope import Right, Scope
 from carryover.core.text import plain
-from carryover.store import events, patterns
+from carryover.store import audit, events, patterns
 from carryover.store.store import Store, Tx
 
 _DECIDED: dict[Decision, PatternState] = {"approve": "approved", "reject": "rejected"}
@@ -82,7 +82,9 @@ def decide(store: Store, scope: Scope, id: str, decision: Decision, by: str, rea
     if decision not in DECISIONS:
         raise Invalid(f"decision {decision!r} is none of {', '.join(DECISIONS)}; name one of them", field="decision")
     with store.write(scope) as tx:
-        return advance(tx, known(tx, id), _DECIDED[decision], by=by, reason=reason)
+        decided = advance(tx, known(tx, id), _DECIDED[decision], by=by, reason=reason)
+        audit.note(tx, action=f"pattern.{decision}", subject=f"pattern {id}", detail=f"version {decided.version}")
+        return decided
 
 
 def edit(
@@ -102,7 +104,9 @@ def edit(
         changed = replace(pattern, title=said.get("title", pattern.title), lesson=said.get("lesson", pattern.lesson))
         if changed == pattern:
             raise Invalid(f"nothing of pattern {id!r} is changed; give another title or lesson", field="lesson")
-        return _put(tx, replace(changed, state=_EDITED[pattern.state]), "edit", by, reason)
+        edited = _put(tx, replace(changed, state=_EDITED[pattern.state]), "edit", by, reason)
+        audit.note(tx, action="pattern.edit", subject=f"pattern {id}", detail=f"version {edited.version}")
+        return edited
 
 
 def advance(tx: Tx, pattern: Pattern, state: PatternState, *, by: str, reason: str) -> Pattern:

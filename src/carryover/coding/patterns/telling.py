@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from carryover.core.pattern import Pattern
 from carryover.core.text import clean, count_tokens
+from carryover.guard.orders import overrides
 
 LONGEST = 300  # characters of a lesson that are told
 HEAD = (
@@ -42,7 +43,10 @@ def line_of(lesson: str) -> str:
     """The lesson as one item of a list, whatever it was made of; "" where nothing of it can be said.
 
     It opens no heading, list, comment, tag, picture or fence, and names no file that an agent would read in its place.
+    One that sets an agent's instructions aside is not said, whoever approved it.
     """
+    if overrides(lesson):
+        return ""
     text = "".join(" " if char.isspace() else char for char in clean(lesson) if _is_plain(char))
     text = " ".join(text.replace("<!--", "<! --").replace("-->", "-- >").split())
     if len(text) > LONGEST:

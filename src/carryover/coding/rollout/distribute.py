@@ -23,7 +23,7 @@ from carryover.coding.rollout.targets import EVERYWHERE, Readers, Target, is_in
 from carryover.core.errors import Conflict, Invalid
 from carryover.core.pattern import Exposure, Pattern, PatternState, Rollout, Written
 from carryover.core.scope import Scope
-from carryover.store import exposures, patterns
+from carryover.store import audit, exposures, patterns
 from carryover.store.store import Store, Tx
 
 TELLABLE: tuple[PatternState, ...] = ("approved", "distributed", "measured")
@@ -121,6 +121,8 @@ def carry_out(store: Store, scope: Scope, changes: Sequence[Change], goal: Goal,
         with store.write(scope) as tx:
             _record(tx, change, registered, by, reason)
             _write(change)
+            ids = " ".join(one.pattern.id for one in change.told)
+            audit.note(tx, action="pattern.distribute", subject=f"pattern {ids}", detail=str(change.held.path))
 
 
 def withdrawing(store: Store, scope: Scope, id: str, *, force: bool = False) -> list[Change]:
@@ -145,7 +147,9 @@ def withdraw(store: Store, scope: Scope, id: str, changes: Sequence[Change], by:
             exposures.wrote(tx, path, blocks.hash_of(change.lines))
             _write(change)
     with store.write(scope) as tx:
-        return curate.advance(tx, curate.known(tx, id), "withdrawn", by=by, reason=reason)
+        withdrawn = curate.advance(tx, curate.known(tx, id), "withdrawn", by=by, reason=reason)
+        audit.note(tx, action="pattern.withdraw", subject=f"pattern {id}", detail=f"files {len(changes)}")
+        return withdrawn
 
 
 def _write(change: Change) -> None:

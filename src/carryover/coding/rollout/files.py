@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
+from carryover.core import files
 from carryover.core.errors import Conflict, Invalid
 from carryover.core.text import digest
 
@@ -75,28 +74,11 @@ def replace(held: Held, content: bytes | None) -> None:
             if now.hash != held.hash:
                 raise Conflict(f"{path} was changed since its difference was shown; run it again")
             if content is None:
-                path.unlink(missing_ok=True)
+                files.remove(path)
             else:
-                _put(path, content)
-            _settle(path.parent)
+                files.replace(path, content)
     except OSError as cause:
         raise _refused(path, cause) from cause
-
-
-def _put(path: Path, content: bytes) -> None:
-    name = path.with_name(f".{path.name}.{uuid4().hex}.carryover")
-    number = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(content)
-            file.flush()
-            if path.exists():
-                os.chmod(name, stat.S_IMODE(path.stat().st_mode))
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        name.unlink(missing_ok=True)
-        raise
 
 
 def _require_plain(path: Path, known: os.stat_result) -> None:
@@ -134,17 +116,6 @@ def _alone(folder: Path) -> Generator[None]:
     try:
         fcntl.flock(number, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(number)
-
-
-def _settle(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    except OSError as cause:
-        if cause.errno not in (errno.EINVAL, errno.EBADF):  # some file systems cannot do that for folders
-            raise
     finally:
         os.close(number)
 

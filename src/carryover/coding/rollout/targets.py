@@ -73,8 +73,9 @@ _SKILLS: Mapping[str, Readers] = {
     ".grok": Readers(("grok",)),
 }
 _SKILL = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_REMOTE = re.compile(r'^\s*\[remote "([^"]*)"\]\s*$(.*?)(?=^\s*\[|\Z)', re.MULTILINE | re.DOTALL)
-_URL = re.compile(r"^\s*url\s*=\s*(\S+)\s*$", re.MULTILINE)
+# No blank here reaches over the end of a line: from each of many empty lines it would reach to the last.
+_REMOTE = re.compile(r'^[ \t]*\[remote "([^"\n]*)"\][ \t\r]*$(.*?)(?=^[ \t]*\[|\Z)', re.MULTILINE | re.DOTALL)
+_URL = re.compile(r"^[ \t]*url[ \t]*=[ \t]*(\S+)[ \t\r]*$", re.MULTILINE)
 
 
 def of_repo(folder: Path, files: Sequence[str] = (), skill: str | None = None) -> list[Target]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carryover.coding.redact import redact, redacted
+from carryover.guard.redact import redact, redacted
 
 LETTERS = string.ascii_letters + string.digits
 HEX = "0123456789abcdef"

@@ -1,8 +1,8 @@
-"""Secrets are masked before anything leaves the archive: what is logged, told and shown holds none that is known.
+"""Secrets are masked before anything is made of what was said: findings, digests, patterns, summaries, events.
 
-This runs over all that was ever said in all sessions, so a text is first looked through for what secrets are made of:
-a long run of letters and digits with the beginning of a known token, or a name that secrets are given. What is masked
-reads `[secret: github token]`, the same each time.
+The log itself stays as it was said. This runs over all that was ever said, so a text is first looked through for what
+secrets are made of: a long run of letters and digits with the beginning of a known token, or a name that secrets are
+given. What is masked reads `[secret: github token]`, the same each time.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 _MASK = "[secret: "
+_MASKED = re.compile(r"\[secret: [a-z. ]{1,40}\]")
 _RUN = 20  # letters and digits that the shortest token has in one piece
 
 
@@ -23,7 +24,7 @@ def redact(text: str) -> str:
     """The text with its secrets masked; one without secrets is the same object. Masking twice is masking once."""
     masked = _without_tokens(text) if _holds_token(text) else text
     if "PRIVATE KEY" in text:
-        masked = _PEM.pattern.sub(_mask(_PEM), masked)
+        masked = _without_ends(_PEM.pattern.sub(_mask(_PEM), masked))
     if "://" in text and "@" in text:
         masked = _URL.pattern.sub(_mask(_URL), masked)
     masked = _without_named(masked)
@@ -43,6 +44,20 @@ def redacted(value: Any, name: str = "") -> Any:
     if isinstance(value, list):
         return [redacted(inner, name) for inner in value]  # pyright: ignore[reportUnknownVariableType]
     return value
+
+
+def unmasked(text: str) -> str:
+    """The text without the masks in it, for whoever compares its words with what was said."""
+    return _MASKED.sub(" ", text) if _MASK in text else text
+
+
+def longest_clean(text: str) -> str:
+    """The longest piece of the text that stands there word for word and holds no secret."""
+    masked = redact(text)
+    if masked is text:
+        return text
+    pieces = [piece.strip() for piece in _MASKED.split(masked)]
+    return max((piece for piece in pieces if piece in text), key=len, default="")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -261,15 +276,40 @@ _PEM = _Rule(
     re.compile(
         rf"-----BEGIN {_NAMED}(?P<s>(?:(?!-----)[\s\S]){{32,20000}}?)-----END {_NAMED}"
         rf"|-----BEGIN {_NAMED}(?P<open>(?:(?:\s|\\[nr])*(?:Proc-Type|DEK-Info)[^\n\\]*)*{_LINES}+)"
-        rf"|(?P<rest>[A-Za-z0-9+/=]{{16,}}{_LINES}*)(?:\s|\\[nrt])*-----END {_NAMED}"
     ),
 )
+_LONGEST_KEY = 20_000
+_END = re.compile(rf"-----END {_NAMED}")
+_BACKWARDS = re.compile(r"(?:[nrt]\\|\s|[A-Za-z0-9+/=])*+")  # lines of base64, read from their end
+_PIECE = re.compile(r"(?P<between>(?:\\[nrt]|\s)++)|[A-Za-z0-9+/=]++")
 _URL = _Rule(
     "password",
     "",
     re.compile(r"://[^\s/:@'\"<>`\\]{0,200}:(?P<s>[^\s/@'\"<>`\\]{3,200})@(?=[\w\[$%{])"),
     _is_password,
 )
+
+
+def _without_ends(text: str) -> str:
+    """The text without ends of private keys that begin elsewhere.
+
+    They are looked for from their last line backwards: a pattern that begins at their first one begins at each of the
+    lines of all that is base64.
+    """
+    made, last = list[str](), 0
+    for end in _END.finditer(text):
+        before = text[max(last, end.start() - _LONGEST_KEY) : end.start()]
+        found = _BACKWARDS.match(before[::-1])
+        first = end.start() - (0 if found is None else found.end())
+        lines: list[re.Match[str]] = []
+        for piece in reversed(list(_PIECE.finditer(text, first, end.start()))):
+            if piece["between"] is None and len(piece[0]) < 16:
+                break
+            lines += [] if piece["between"] else [piece]
+        if lines:
+            made += [text[last : lines[-1].start()], f"{_MASK}{_PEM.kind}]"]
+            last = lines[0].end()
+    return "".join([*made, text[last:]]) if made else text
 
 
 def _mask(rule: _Rule) -> Callable[[re.Match[str]], str]:
