@@ -37,10 +37,10 @@ class Running:
     memory: Carryover
     server: Server
 
-    def key(self, *rights: Right, tenant: str = "default", agent: str | None = None, user: str | None = None) -> str:
+    def key(self, *rights: Right, tenant: str = "default", **about: Any) -> str:
         """A new API key's secret."""
         with self.memory.engine.store.write(Scope(tenant)) as tx:
-            return keys.create(tx, label="test", rights=rights or RIGHTS, agent=agent, user=user)[1]
+            return keys.create(tx, label="test", rights=rights or RIGHTS, **about)[1]
 
     def http(self, key: str | None = None) -> httpx.Client:
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}

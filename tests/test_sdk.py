@@ -22,8 +22,8 @@ from carryover.runtime import Carryover
 NAMES = {
     "open", "Client", "AsyncClient", "Turn", "Draft", "Append", "Query", "log_turn", "get_context", "search_memory",
     "CarryoverError", "Invalid", "TooLarge", "Unauthorized", "Forbidden", "NotFound", "Conflict", "VersionConflict",
-    "Cancelled", "LeaseLost", "OverBudget", "TooMany", "DataLoss", "KeyLost", "StoreUnavailable", "ProviderError",
-    "ProviderUnavailable",
+    "Cancelled", "Held", "LeaseLost", "OverBudget", "TooMany", "DataLoss", "KeyLost", "StoreUnavailable",
+    "ProviderError", "ProviderUnavailable",
 }  # fmt: skip
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from carryover.core.scope import Scope
+from carryover.opening import open_store
+from carryover.settings import Settings
 from carryover.store import sessions
-from carryover.store.store import Store
 from coding import claude_logs as logs
 from commands import Commands, line_of, run, started
 from waiting import until
@@ -32,7 +33,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def turns_of(home: Path, session: str) -> int:
-    with Store.open(f"sqlite:///{home}/carryover.db") as store, store.read(Scope()) as tx:
+    with open_store(Settings(home=home)) as store, store.read(Scope()) as tx:
         found = sessions.find(tx, [("claude-code", session)], lock=False)
         return sum(head.version for head in found.values())
 

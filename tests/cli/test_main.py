@@ -12,13 +12,14 @@ from carryover.cli.main import VERBS
 from commands import ENTRY, Commands, run
 
 GROUPS = {
-    "keys": ("create", "list", "revoke", "rotate-master"),
+    "keys": ("create", "list", "revoke", "rotate-master", "seal"),
     "queue": ("list", "dead", "retry"),
     "db": ("upgrade", "check", "reindex"),
     "model": ("pull",),
     "eval": ("recall", "strategies", "persona"),
     "extractors": ("", "promote", "refuse", "try"),
     "memory": ("tiers", "restore"),
+    "hold": ("place", "list", "release"),
     "hooks": ("install", "uninstall", "status"),
     "strategy": ("show", "set", "unset", "agent", "view"),
     "profile": ("show", "edit", "why", "choices", "link", "erase", "refit", "overview"),
@@ -33,7 +34,7 @@ def test_the_verbs_are_these() -> None:
         "chat", "demo", "serve", "worker", "log", "context", "search", "window", "sessions", "consolidate", "stream",
         "keys", "db", "forget", "export", "import", "doctor", "eval", "model", "queue", "extractors",
         "why", "trace", "verify", "memory", "ingest", "detect", "patterns", "report", "hooks", "mcp",
-        "strategy", "import-sessions", "profile",
+        "strategy", "import-sessions", "profile", "audit", "verify-erasure", "hold", "backup", "restore",
     }  # fmt: skip
 
 
@@ -99,6 +100,9 @@ def test_results_and_notes_go_to_their_own_streams_and_exit_codes_tell() -> None
         ("context", "s1", "--scope", "world"),
         ("forget",),
         ("keys", "create", "--right", "own"),
+        ("keys", "create", "--expires", "soon"),
+        ("keys", "create", "--rate", "many"),
+        ("audit", "--head", "1:00"),
         ("keys",),
         ("serve", "--port", "99999"),
         ("eval", "recall", "/nowhere/at/all"),

@@ -20,7 +20,8 @@ KEYS = [base64.b64encode(bytes([n]) * 32).decode() for n in range(2)]
 
 
 def add(*new: Preference) -> None:
-    settings = load().settings
+    """As if they had been said by their users, in a database whose sessions are not sealed."""
+    settings = load().settings.model_copy(update={"encryption": False})
     with open_store(settings) as store, closing(open_vault(settings, store)) as vault, store.write(Scope()) as tx:
         preferences.add(tx, vault, new)
 
@@ -108,6 +109,8 @@ def test_the_doctor_notes_a_master_key_beside_the_keys(
 def test_a_move_takes_the_keys_along(
     carryover: Commands, home: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("CARRYOVER_ENCRYPTION", "false")
+    carryover("log", "s1", "I like tea", "--agent", "planner")
     add(preference("p1", "mara"), preference("p2", "noor"))
     carryover("db", "move", f"sqlite:///{home / 'carryover.db'}", postgres_url)
     assert "2 data keys copied into the keyring of the target" in carryover.err
@@ -124,7 +127,8 @@ def test_a_keyring_in_the_file_of_the_data_is_refused(
     carryover: Commands, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CARRYOVER_KEYRING_URL", f"sqlite:///{home}/../home/carryover.db")
-    carryover("log", "s1", "hello")
+    carryover("log", "s1", "hello", code=1)
+    assert "keyring_url is the database itself; name another file" in carryover.err
     carryover("keys", "rotate-master", code=1)
     assert "keyring_url is the database itself; name another file" in carryover.err
     assert checked(carryover, code=1)[0] == "broken"
@@ -134,6 +138,8 @@ def test_a_move_leaves_a_keyring_that_both_use(
     carryover: Commands, home: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CARRYOVER_KEYRING_URL", f"sqlite:///{home.parent}/ring.db")
+    monkeypatch.setenv("CARRYOVER_ENCRYPTION", "false")
+    carryover("log", "s1", "I like tea", "--agent", "planner")
     add(preference("p1", "mara"))
     carryover("db", "move", f"sqlite:///{home / 'carryover.db'}", postgres_url)
     assert "copied" not in carryover.err

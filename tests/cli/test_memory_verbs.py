@@ -62,8 +62,10 @@ def test_forget_shows_asks_and_erases(either: Commands, agent: tuple[str, str]) 
     assert "erased s1" in either("forget", "--session", "s1", "--yes", *agent)
     either("window", "s1", *agent, code=1)
     receipts = either.json("forget", *agent, "--yes")["receipts"]
-    assert [(r["session_id"], r["counts"]["turns"]) for r in receipts] == [("s2", 1)]
+    assert [(r["agent_id"], r["session_id"], r["counts"]["turns"]) for r in receipts] == [(agent[1], None, 1)]
     assert either.json("sessions", *agent)["sessions"] == []
-    either("forget", "--session", "s1", "--yes", *agent, code=1)
-    either("forget", *agent, "--yes", code=1)
+    assert "nothing was left" in either("forget", "--session", "s1", "--yes", *agent)  # what is gone is gone
+    assert "nothing was left" in either("forget", *agent, "--yes")
+    either("forget", "--session", "nowhere", "--yes", *agent, code=1)
+    either("forget", "--agent", "nobody-at-all", "--yes", code=1)
     assert "PostgreSQL" not in either("search", "PostgreSQL", *agent)

@@ -16,6 +16,7 @@ from carryover.settings import load
 from carryover.store import digests
 from commands import ENTRY, Commands
 from planted import DESK, session, signal
+from talk import begun
 
 UNREAD = signal("edit_before_read", "edit: not read", "File has not been read yet.")
 
@@ -27,6 +28,7 @@ def worked(carryover: Commands, home: Path) -> Commands:
     told += [session(f"b{n}", UNREAD, flavor="codex", repo=DESK, age_days=n) for n in range(2)]
     told += [session(f"c{n}") for n in range(2)]
     with open_store(load(home=home).settings) as store, store.write(Scope()) as tx:
+        begun(tx, [(digest.agent_id, digest.session_id) for digest in told])
         for digest in told:
             digests.put(tx, digest)
     return carryover

@@ -90,7 +90,10 @@ def tampered(home: Path, old: str, new: str) -> None:
     db.close()
 
 
-def test_verify_finds_what_does_not_stand_in_its_turns(carryover: Commands, home: Path) -> None:
+def test_verify_finds_what_does_not_stand_in_its_turns(
+    carryover: Commands, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARRYOVER_ENCRYPTION", "false")  # so that it can be tampered with
     carryover("log", "s1", "We agreed on a budget of $12,000 for the fair.", "--agent", "a")
     carryover("log", "s2", "Let's use PostgreSQL for the ledger.")
     for names in (("s1", "--agent", "a"), ("s2",)):

@@ -19,6 +19,7 @@ from carryover.core.step import Spend
 from carryover.runtime import Carryover
 from carryover.store import digests
 from serving import Running, open_memory, serving
+from talk import begun
 
 Memory = Carryover | Client
 SESSIONS = tuple(
@@ -36,6 +37,7 @@ SESSIONS = tuple(
 def running(tmp_path: Path) -> Iterator[Running]:
     with open_memory(tmp_path) as embedded:
         with embedded.engine.store.write(Scope()) as tx:
+            begun(tx, [(one.agent_id, one.session_id) for one in SESSIONS])
             for one in SESSIONS:
                 digests.put(tx, one)
         with serving(embedded) as server:

@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -120,10 +120,31 @@ def test_a_server_that_is_not_there_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with Client(f"http://127.0.0.1:{port}", timeout_s=2) as client:
-        with pytest.raises(StoreUnavailable, match=str(port)):
+        with pytest.raises(StoreUnavailable, match=str(port)) as told:
             client.health()
+        assert "unknown" not in told.value.facts  # nothing can have been sent
         with pytest.raises(StoreUnavailable, match=str(port)):
             next(client.follow())
+
+
+def say(url: str) -> None:
+    with Client(url) as client:
+        client.log_turn("s", "user", "x")
+
+
+def say_async(url: str) -> None:
+    asyncio.run(AsyncClient(url).log_turn("s", "user", "x"))
+
+
+@pytest.mark.parametrize("say_to", [say, say_async])
+def test_a_refusal_of_the_second_try_does_not_speak_for_the_first(say_to: Callable[[str], None]) -> None:
+    """The first one broke off before its answer came, so it may have been saved."""
+    away = b'{"type":"/problems/store-unavailable","title":"x","status":503,"detail":"nothing was saved"}'
+    with canned(b"", answer("503 Service Unavailable", away)) as (url, got):
+        with pytest.raises(StoreUnavailable, match="did not answer") as told:
+            say_to(url)
+        assert told.value.facts["unknown"]
+    assert len(got) == 2
 
 
 def test_503_is_tried_once_more() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from carryover.client import coding, profiles, strategies
+from carryover.client import coding, erasures, profiles, strategies
 from carryover.coding.verbs import Coding
+from carryover.log.erasing import Erasures, Holds
 from carryover.persona.verbs import Profiles
 from carryover.strategies.verbs import Strategies
 
@@ -26,6 +27,10 @@ WORD_FOR_WORD = [
     (Strategies, strategies.AsyncStrategies),
     (Profiles, profiles.Profiles),
     (Profiles, profiles.AsyncProfiles),
+    (Erasures, erasures.Erasures),
+    (Erasures, erasures.AsyncErasures),
+    (Holds, erasures.Holds),
+    (Holds, erasures.AsyncHolds),
 ]
 # A server writes into its own repositories: what these clients say of it differs.
 ALL = [*WORD_FOR_WORD, (Coding, coding.Coding), (Coding, coding.AsyncCoding)]

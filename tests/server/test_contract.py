@@ -327,7 +327,7 @@ def test_search(http: httpx.Client) -> None:
         time.sleep(0.05)
     assert got.json()["mode"] == "text"
     hit = got.json()["results"][0]
-    assert set(hit) == {"id", "kind", "text", "score", "agent_id", "session_id", "created_at", "sources"}
+    assert set(hit) == {"id", "kind", "text", "score", "agent_id", "session_id", "created_at", "sources", "voice"}
     assert hit["sources"][0]["session_id"] == "s"
     narrowed = {"query": "walrus", "agent_id": "default", "session_id": "s", "user_id": "u", "kinds": ["turn"],
                 "since": "2020-01-01T00:00:00.000Z", "until": None, "as_of": None}  # fmt: skip

@@ -129,3 +129,35 @@ def test_a_frozen_redis_fails_no_request(tmp_path: Path, redis_server: Server) -
 def test_a_rate_that_cannot_be_is_refused_at_the_start(tmp_path: Path, rate: str) -> None:
     with pytest.raises(Invalid, match=r"write one number and one time, as in 600/minute; correct it in environment"):
         load({"CARRYOVER_RATE_LIMIT": rate, "CARRYOVER_HOME": str(tmp_path)})
+
+
+def test_a_key_has_a_rate_beside_the_tenants(tmp_path: Path) -> None:
+    with open_memory(tmp_path, rate_limit="4/hour") as memory, serving(memory) as running:
+        slow, same, free = running.key("read", rate="2/hour"), running.key("read", rate="2/hour"), running.key("read")
+        with running.http(slow) as one, running.http(same) as two, running.http(free) as three:
+            assert asked(one, 2) == [200] * 2
+            assert "whoever sends this key or token may make 2 per 1 hour" in refusal(one).json()["detail"]
+            assert asked(one, 5) == [429] * 5  # which takes nothing from the tenant's
+            assert asked(two, 1) + asked(three, 2) == [200, 200, 429]
+            assert "this tenant may make 4 per 1 hour" in refusal(three).json()["detail"]
+
+
+def test_a_key_s_rate_is_counted_where_the_tenants_have_none(tmp_path: Path) -> None:
+    with open_memory(tmp_path) as memory, serving(memory) as running:
+        slow, free = running.http(running.key("read", rate="1/hour")), running.http(running.key("read"))
+        with slow, free:
+            assert asked(slow, 2) == [200, 429]
+            assert asked(free, 20) == [200] * 20
+
+
+def test_servers_with_one_redis_count_a_key_together(tmp_path: Path, redis_server: Server) -> None:
+    with open_memory(tmp_path, redis_url=SecretStr(redis_server.url)) as memory, serving(memory) as running:
+        secret = running.key("read", rate="3/hour")
+        with open_memory(tmp_path, redis_url=SecretStr(redis_server.url)) as other, serving(other) as second:
+            with running.http(secret) as a, second.http(secret) as b:
+                assert asked(a, 2) + asked(b, 2) == [200, 200, 200, 429]
+                counted = "".join(redis_server.cli("KEYS", "carryover:rate*").split())
+                assert secret[:12] not in counted
+            servers.stop(redis_server.folder)
+            with running.http(secret) as a:
+                assert asked(a, 4) == [200] * 3 + [429]

@@ -15,85 +15,31 @@ from carryover.server.app import is_loopback, run
 from carryover.server.profile_page import ASSETS
 from carryover.settings import Settings
 from carryover.store import keys
+from policy import POLICY, TURN
 from serving import Running, open_memory, serving
 
-TURN = {"role": "user", "content": "We decided to use PostgreSQL."}
-# method, path, right, body; None: open to everybody
-POLICY: list[tuple[str, str, str | None, Any]] = [
-    ("GET", "/", None, None),
-    ("GET", "/health", None, None),
-    ("GET", "/health/live", None, None),
-    ("GET", "/health/ready", None, None),
-    ("GET", "/metrics", "admin", None),
-    ("GET", "/docs", "read", None),
-    ("GET", "/openapi.json", "read", None),
-    ("GET", "/sessions/{id}/turns", "read", None),
-    ("POST", "/sessions/{id}/turns", "write", TURN),
-    ("POST", "/sessions/{id}/close", "write", None),
-    ("POST", "/sessions/{id}/hold", "write", None),
-    ("GET", "/memory/{agent_id}/sessions", "read", None),
-    ("GET", "/memory/{agent_id}/{session_id}", "read", None),
-    ("GET", "/memory/{agent_id}/{session_id}/window", "read", None),
-    ("POST", "/memory/{agent_id}/{session_id}/append", "write", TURN),
-    ("PUT", "/memory/{agent_id}/{session_id}/ttl", "write", {"seconds": 60}),
-    ("GET", "/stream/{agent_id}", "read", None),
-    ("GET", "/stream/{agent_id}/filter", "read", None),
-    ("GET", "/stream/{agent_id}/live", "read", None),
-    ("GET", "/sessions/{id}/context", "read", None),
-    ("POST", "/sessions/{id}/consolidate", "write", None),
-    ("GET", "/sessions/{id}/snapshots", "read", None),
-    ("GET", "/sessions/{id}/snapshots/{version}", "read", None),
-    ("GET", "/sessions/{id}/snapshots/{a}/diff/{b}", "read", None),
-    ("GET", "/findings/{id}", "read", None),
-    ("GET", "/sessions/{id}/turns/{seq}/derived", "read", None),
-    ("POST", "/memory/search", "read", {"query": "x"}),
-    ("GET", "/usage", "read", None),
-    ("GET", "/extractors", "admin", None),
-    ("POST", "/extractors/{name}/{decision}", "admin", None),
-    ("GET", "/digests", "read", None),
-    ("GET", "/digests/{id}", "read", None),
-    ("GET", "/patterns", "read", None),
-    ("POST", "/patterns/detect", "write", None),
-    ("GET", "/patterns/{id}", "read", None),
-    ("GET", "/patterns/{id}/versions", "read", None),
-    ("PATCH", "/patterns/{id}", "admin", {"lesson": "Read a file before you edit it."}),
-    ("POST", "/patterns/{id}/approve", "admin", None),
-    ("POST", "/patterns/{id}/reject", "admin", None),
-    ("POST", "/patterns/measure", "write", None),
-    ("POST", "/patterns/{id}/measure", "write", None),
-    ("POST", "/patterns/{id}/distribute", "admin", None),
-    ("POST", "/patterns/{id}/withdraw", "admin", None),
-    ("POST", "/api/v1/chat", "write", {"session_id": "s", "message": "Hi"}),
-    ("POST", "/api/v1/chat/stream", "write", {"session_id": "s", "message": "Hi"}),
-    ("GET", "/api/v1/conversations/{id}/runs", "read", None),
-    ("GET", "/api/v1/conversations/{id}/runs/{run}", "read", None),
-    ("GET", "/api/v1/conversations/{id}/memory", "read", None),
-    ("PATCH", "/api/v1/conversations/{id}/memory", "write", {"mode": "trim"}),
-    ("POST", "/api/v1/conversations/{id}/view", "read", None),
-    ("GET", "/api/v1/agents/{agent_id}/memory", "read", None),
-    ("PUT", "/api/v1/agents/{agent_id}/memory", "admin", {"mode": "trim"}),
-    ("DELETE", "/memory/{agent_id}/{session_id}", "write", None),
-    ("GET", "/profile", "read", None),
-    ("PATCH", "/profile", "write", {"texts": ["I read on a small screen"]}),
-    ("DELETE", "/profile", "write", None),
-    ("GET", "/profile/choices", "read", None),
-    ("POST", "/profile/link", "write", {"user_id": "u"}),
-    ("GET", "/profile/overview", "admin", None),
-    ("POST", "/profile/refit", "admin", {"wait": False}),
-    ("GET", "/persona", "read", None),
-    *(("GET", f"/profile/{name}", None, None) for name in ASSETS),
-]
 CHAT = ("/api/v1/chat", "/api/v1/chat/stream")
 GUARDED = [row for row in POLICY if row[2] is not None]
+ABOUT_HOLDS = [row for row in GUARDED if row[1].startswith("/holds")]
 ABOUT_PATTERNS = [row for row in GUARDED if row[1].startswith("/patterns")]
 ABOUT_ONE_SESSION = [
-    row for row in GUARDED if ("{id}" in row[1] or "{session_id}" in row[1]) and row not in ABOUT_PATTERNS
+    row for row in GUARDED if ("{id}" in row[1] or "{session_id}" in row[1]) and row not in ABOUT_PATTERNS + ABOUT_HOLDS
 ]
 
 
 def ask(http: httpx.Client, method: str, path: str, body: Any, session: str = "s", agent: str = "default") -> int:
     filled = path.format(
-        id=session, agent_id=agent, session_id=session, version=1, a=1, b=1, seq=1, run="r", name="x/1", decision="try"
+        id=session,
+        agent_id=agent,
+        session_id=session,
+        version=1,
+        a=1,
+        b=1,
+        seq=1,
+        run="r",
+        name="x/1",
+        decision="try",
+        user_id="u",
     )
     if "{id}" in path and "/findings/" not in path and agent != "default":
         filled += f"?agent_id={agent}"
@@ -210,11 +156,11 @@ def test_a_narrowed_key_sees_only_its_user(running: Running) -> None:
 
 
 @pytest.mark.parametrize("narrow", [{"agent": "codex"}, {"user": "u"}])
-def test_a_narrowed_key_sees_no_patterns_for_they_are_the_whole_tenants(
+def test_a_narrowed_key_sees_no_patterns_and_no_holds_for_they_are_the_whole_tenants(
     running: Running, narrow: dict[str, str]
 ) -> None:
     with running.http(running.key("admin", **narrow)) as narrowed:
-        for method, path, _, body in ABOUT_PATTERNS:
+        for method, path, _, body in ABOUT_PATTERNS + ABOUT_HOLDS:
             assert ask(narrowed, method, path, body) == 403, path
 
 

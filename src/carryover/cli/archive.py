@@ -18,6 +18,15 @@ from carryover.core.session import Draft, Json, Session, Turn
 from carryover.core.wire import encode, turn_text
 
 FORMAT, VERSION = "carryover-export", 1
+_HEAD: dict[str, Any] = {  # the members of a session's line
+    "session_id": str,
+    "agent_id": str,
+    "user_id": str | None,
+    "version": int,
+    "metadata": dict,
+    "status": str,
+    "ttl_s": int | None,
+}
 KEY = "import:"  # an imported turn's idempotency key: this and the id that the turn had where it came from
 
 
@@ -115,24 +124,33 @@ def _breaks(text: str) -> bool:
 
 def _session(line: bytes, number: int) -> dict[str, Any]:
     try:
-        head = json.loads(line)["session"]
-        return {name: head[name] for name in ("session_id", "agent_id", "user_id", "version", "metadata", "status")} | {
-            "ttl_s": head.get("ttl_s")
-        }
-    except (ValueError, KeyError, TypeError) as cause:
+        said = json.loads(line)["session"]
+        head: dict[str, Any] = {"user_id": None, "ttl_s": None} | {name: said[name] for name in _HEAD if name in said}
+        for name, kind in _HEAD.items():
+            if not isinstance(head[name], kind):
+                raise ValueError(f"{name} is {head[name]!r:.40}")
+        return head
+    except (ValueError, KeyError, TypeError, RecursionError) as cause:
         raise Invalid(f"line {number} is no session ({cause}); the file is damaged: export again") from cause
 
 
 def _read_turn(line: bytes, where: str) -> tuple[str, drafts.Line]:
     try:
         members = rawjson.members(line.decode())
-        id = json.loads(members["id"])
+        id = _text(members["id"])
         for name in ("content", "metadata"):
             if (text := members.pop(f"{name}_text", None)) is not None:
-                members[name] = json.loads(text)
-    except (ValueError, KeyError) as cause:
+                members[name] = _text(text)
+    except (ValueError, KeyError, RecursionError) as cause:
         raise Invalid(f"{where} is no turn ({cause}); the file is damaged: export again") from cause
     return id, drafts.draft_of(members, where)
+
+
+def _text(raw: str) -> str:
+    value: object = json.loads(raw)
+    if not isinstance(value, str):
+        raise ValueError(f"{raw[:40]} is no text")
+    return value
 
 
 def _archived(head: dict[str, Any], held: list[tuple[str, drafts.Line]], size: int, number: int) -> Archived:

@@ -16,6 +16,7 @@ from carryover.cli.options import AGENT, Agent, AsJson, Session, User, example
 from carryover.core.chat import ChatAnswer, ChatRequest, Compaction, TextDelta, ToolCall
 from carryover.core.chat_wire import show_answer
 from carryover.core.errors import CarryoverError, Invalid
+from carryover.guard.visible import printable
 from carryover.settings import load
 
 app = typer.Typer(rich_markup_mode=None)
@@ -83,7 +84,7 @@ def _answer(talk: Any, asked: ChatRequest, as_json: bool) -> None:
         if isinstance(event, ChatAnswer):
             show.out(json.dumps(show_answer(event), ensure_ascii=False) if as_json else "")
         elif isinstance(event, TextDelta) and not as_json:
-            typer.echo(event.text, nl=False)
+            typer.echo(printable(event.text), nl=False)
         elif isinstance(event, ToolCall):
             show.note(f"[{event.name} {event.arguments[:_ARGUMENTS]}]")
         elif isinstance(event, Compaction):

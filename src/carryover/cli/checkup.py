@@ -15,7 +15,7 @@ from carryover import engine
 from carryover.cli import memory, show, standing, tiers
 from carryover.core.errors import CarryoverError, Invalid, ProviderError
 from carryover.core.scope import EVERY_TENANT, Scope
-from carryover.opening import keyring_of
+from carryover.opening import keyring_of, with_keys
 from carryover.providers import minilm
 from carryover.providers.llm import open_llm
 from carryover.settings import Settings
@@ -27,6 +27,7 @@ from carryover.store import (
     move,
     postgres_facts,
     queue,
+    sessions_sealed,
     sqlitevec,
     summaries,
     verdicts,
@@ -112,7 +113,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield Check("database", "ok", f"{file} (made at first use)")
         return
     try:
-        with Store.at(settings.store_url, pool=settings.database_pool) as store:
+        with with_keys(settings, Store.at(settings.store_url, pool=settings.database_pool)) as store:
             if store.dialect.name == "postgresql":
                 yield from _server(store, settings)
             elif settings.vector_index == "pgvector" and settings.embedder != "none":
@@ -134,10 +135,22 @@ def _database(settings: Settings) -> Iterator[Check]:
                 yield _grounds(tx)
                 yield Check("memory", "ok", tiers.told(tier_store.tally(tx)))
                 yield _summaries(tx)
+            yield _sealed(store, settings)
+            with store.read(Scope(settings.tenant)) as tx:
                 yield from _keys(tx, settings)
     except CarryoverError as failure:
         said, _, remedy = failure.message.rpartition("; ")
         yield Check("database", "broken", said or failure.message, remedy)
+
+
+def _sealed(store: Store, settings: Settings) -> Check:
+    """Whether what is kept of sessions can be read without their keys."""
+    bare = len(sessions_sealed.unsealed(store))
+    if bare and settings.encryption:
+        return Check("sealing", "note", f"{show.counted(bare, 'session')} not sealed", "run `carryover keys seal`")
+    if not settings.encryption:
+        return Check("sealing", "note", "new sessions are not sealed", "set encryption to true, or unset it")
+    return Check("sealing", "ok", "every session is sealed with a key of its own")
 
 
 def _keyring(settings: Settings) -> Check:

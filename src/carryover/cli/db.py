@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,8 @@ import typer
 from carryover.cli import memory, show
 from carryover.cli.options import AsJson, example
 from carryover.core.errors import DataLoss, Invalid
-from carryover.opening import copy_keys, open_store
+from carryover.core.scope import EVERY_TENANT
+from carryover.opening import copy_keys, open_store, with_keys
 from carryover.settings import Settings, load
 from carryover.store import check as checks
 from carryover.store import damage, migrate
@@ -23,6 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Upgrade the database, check that it is sound, or move it."
 )
 
+_MANY = 20_000  # turns that take long enough to be told how it goes
 Url = Annotated[str, typer.Argument(metavar="URL", show_default=False)]
 
 
@@ -78,28 +81,31 @@ def history(as_json: AsJson = False) -> None:
 @app.command(epilog=example("carryover db check", "carryover db check --repair"))
 def check(
     repair: Annotated[bool, typer.Option(help="Make again what is derived from the log.")] = False,
+    quick: Annotated[bool, typer.Option(help="Read no content: leave out hash chains, quotes and words.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check that the database is intact, the log complete, and what is derived from it in agreement with it.
+    """Check that the database is intact, the log as it was written, and what is derived from it in agreement with it.
 
-    With --repair, the text index, counts and versions are made again from the log; the log itself is never touched.
-    On PostgreSQL nobody writes while that lasts.
+    Every turn is read, opened where it is sealed, and compared with its hash chain, with the quotes that cite it and
+    with what search finds of it. With --repair, the text index, counts and versions are made again from the log; the
+    log itself is never touched. On PostgreSQL nobody writes while that lasts.
     """
     settings = memory.local("db check")
     with open_store(settings) as store:
-        faults, notes = checks.check(store), checks.notes(store)
-        repaired = repair and any(fault.repairable for fault in faults)
+        report, notes = _looked(store, quick), checks.notes(store)
+        repaired = repair and any(fault.repairable for fault in report.faults)
         if repaired:
             checks.repair(store)
-            faults = checks.check(store)
+            report = _looked(store, quick)
     if as_json:
-        show.as_json({"faults": faults, "repaired": repaired, **({"notes": notes} if notes else {})})
+        read = {} if quick else {"log": asdict(report.log)}
+        show.as_json({"faults": report.faults, "repaired": repaired, **read, **({"notes": notes} if notes else {})})
     else:
-        for note in notes:
+        for note in [*notes, *_unlinked(report)]:
             show.note(f"note: {note}")
-        _tell(faults, repaired)
-    if faults:
-        raise DataLoss(_verdict(faults, repaired))
+        _tell(report.faults, repaired)
+    if report.faults:
+        raise DataLoss(_verdict(report.faults, repaired))
 
 
 @app.command(epilog=example("carryover db reindex"))
@@ -135,8 +141,8 @@ def move(source: Url, target: Url, as_json: AsJson = False) -> None:
     if _is_absent(source):
         raise Invalid(f"there is no database at {source}; correct the first URL")
     with (
-        Store.open(source, upgrade=False, pool=settings.database_pool) as ours,
-        Store.open(target, pool=settings.database_pool) as theirs,
+        with_keys(settings, Store.open(source, upgrade=False, pool=settings.database_pool)) as ours,
+        with_keys(settings, Store.open(target, pool=settings.database_pool)) as theirs,
     ):
         moving = moves.begin(ours, theirs)
         with show.progress("rows moved", moving.total) as advance:
@@ -159,6 +165,23 @@ def move(source: Url, target: Url, as_json: AsJson = False) -> None:
             f"{show.counted(len(wrong), 'difference')} between source and target; run `carryover db check` on the "
             "source, empty the target, and move again"
         )
+
+
+def _looked(store: Store, quick: bool) -> checks.Report:
+    if quick:
+        return checks.look(store, quick=True)
+    with store.read(EVERY_TENANT) as tx:
+        turns = checks.size(tx)
+    with show.progress("turns checked", turns) as advance:
+        return checks.look(store, advance=advance if turns > _MANY else None)
+
+
+def _unlinked(report: checks.Report) -> list[str]:
+    """What the log's chains do not say, and should be known."""
+    log = report.log
+    older, gone = log.turns - log.linked, log.dropped
+    notes = [f"{show.counted(older, 'turn')} of an older version are in no hash chain"] if older else []
+    return notes + ([f"{show.counted(gone, 'turn')} cannot be read: their keys are dropped"] if gone else [])
 
 
 def _schema(settings: Settings) -> migrate.Schema:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from carryover.core.errors import Invalid
+from carryover.core.scope import Caller, Scope
 from carryover.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -41,7 +42,13 @@ def server(settings: Settings) -> Client:
 
 def embedded(settings: Settings, *, work: bool = False, threads: int = 1) -> Carryover:
     """The embedded memory; with `work`, it runs background jobs in so many threads while it is open."""
-    return _late("carryover.runtime").Carryover.open(settings, work=work, threads=threads)
+    opened = _late("carryover.runtime").Carryover.open(settings, work=work, threads=threads)
+    return opened.seen_by(scope(settings))
+
+
+def scope(settings: Settings) -> Scope:
+    """Whoever is at this machine's command line, as the audit log names them."""
+    return Scope(settings.tenant, by=Caller(via="cli"))
 
 
 def local(verb: str) -> Settings:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carryover.coding.logs import archive
-from carryover.coding.redact import redact
+from carryover.core import files
 from carryover.core.errors import Invalid, NotFound
 from carryover.core.scope import Scope
 from carryover.core.step import FLAVORS
+from carryover.guard.redact import redact
 from carryover.opening import open_store
 from carryover.settings import Settings
 from carryover.store import origins
@@ -113,13 +114,8 @@ def _masked(text: bytes) -> bytes:
 def _write(path: Path, blocks: Iterable[bytes]) -> int:
     """The file appears whole or not at all, for its owner alone: logs hold what was said."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
     size = 0
-    try:
-        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            for block in blocks:
-                size += file.write(block)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with files.replacing(path, files.PRIVATE) as file:
+        for block in blocks:
+            size += file.write(block)
     return size

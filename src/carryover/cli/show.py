@@ -14,6 +14,7 @@ import typer
 
 from carryover.core.clock import rfc3339
 from carryover.core.wire import encode
+from carryover.guard.visible import printable
 
 _PASSWORD = re.compile(r"(://[^:/@]*:|[?&](?:ssl)?password=)[^@/&]+")
 _PLAIN_STEPS = 4  # how often progress is told where there is no terminal
@@ -21,17 +22,17 @@ _PLAIN_STEPS = 4  # how often progress is told where there is no terminal
 
 def out(text: str = "") -> None:
     """A result."""
-    typer.echo(text)
+    typer.echo(printable(text))
 
 
 def note(text: str) -> None:
     """Something to know beside the result."""
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
 
 
 def as_json(value: Any) -> None:
     """A value of carryover as one line of JSON."""
-    out(json.dumps(encode(value), ensure_ascii=False))
+    typer.echo(json.dumps(encode(value), ensure_ascii=False))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

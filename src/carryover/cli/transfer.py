@@ -8,18 +8,21 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from carryover.cli import archive, drafts, rawjson, show
 from carryover.cli.archive import Archived
-from carryover.cli.memory import local, memory
+from carryover.cli.memory import local, memory, scope
 from carryover.cli.options import AGENT, Agent, AsJson, example
+from carryover.core import files
 from carryover.core.clock import SystemClock
 from carryover.core.errors import Invalid, NotFound
 from carryover.core.session import Append, Draft, Session, Turn
 from carryover.core.text import digest
+from carryover.settings import load
+from carryover.store import audit
 
 if TYPE_CHECKING:
     from carryover.client.client import Client
@@ -74,6 +77,7 @@ def export(
         return
     with memory() as opened:
         chosen = [opened.session(name, agent=agent) for name in session] if session else list(_every(opened, agent))
+        _note(opened, agent, chosen)
         with _writing(file) as target, show.progress("export", sum(s.version for s in chosen)) as advance:
             target.write(archive.header(SystemClock().now()))
             for one in chosen:
@@ -124,6 +128,21 @@ def import_(
         show.note(f"imported {show.counted(done, 'session')} with {show.counted(turns, 'turn')}{known}")
 
 
+def _note(opened: Memory, agent: str, chosen: Sequence[Session]) -> None:
+    """An export is in the audit log of the database that it comes from; a server sees nothing but reads."""
+    settings = load().settings
+    if settings.url:
+        return
+    turns = show.counted(sum(one.version for one in chosen), "turn")
+    audit.record(
+        cast("Carryover", opened).engine.store,
+        scope(settings),
+        action="export",
+        subject=f"agent {agent}",
+        detail=f"{show.counted(len(chosen), 'session')}, {turns}",
+    )
+
+
 def _raw(session: str, agent: str | None, target: str, *, redacted: bool, partial: bool, as_json: bool) -> None:
     """The archived logs of a coding session are written."""
     rawlog = importlib.import_module("carryover.cli.rawlog")  # the archive takes longer to load than all else here
@@ -149,7 +168,7 @@ def _turns(opened: Memory, session: Session) -> Iterator[Turn]:
     while seen < session.version:
         most = min(PAGE, session.version - seen)
         _, page = opened.turns(session.session_id, agent=session.agent_id, after=seen, limit=most)
-        yield from page
+        yield from (turn for turn in page if turn.seq <= session.version)  # some before it may have been erased
         seen = page[-1].seq if page else session.version
 
 
@@ -245,16 +264,12 @@ def _writing(file: str) -> Generator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    # The file appears whole or not at all.
-    path, unfinished = Path(file), Path(f"{file}.part")
+    # Its owner's alone: it holds what was said, readable.
     try:
-        with unfinished.open("wb") as target:
+        with files.replacing(Path(file), files.PRIVATE) as target:
             yield target
-        unfinished.replace(path)
     except OSError as cause:
         raise Invalid(f"{file} cannot be written ({cause.strerror}); choose another file") from cause
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -8,21 +8,24 @@ from contextlib import AbstractAsyncContextManager
 
 import httpx
 
-from carryover.client import wire
+from carryover.client import audits, wire
 from carryover.client.chat import AsyncChat
 from carryover.client.coding import AsyncCoding
+from carryover.client.erasures import AsyncErasures, AsyncHolds
 from carryover.client.events import Following
 from carryover.client.profiles import AsyncProfiles
 from carryover.client.strategies import AsyncStrategies
 from carryover.client.wire import Answer, Call
+from carryover.core.audit import AuditFilter, AuditPage
 from carryover.core.chunk import Hit, Hits, Query
 from carryover.core.context import Context, Reach, Wanted
+from carryover.core.erasure import Receipt
 from carryover.core.errors import StoreUnavailable
 from carryover.core.event import Event, Filter, Page
 from carryover.core.extractor import Decision, ExtractorState
 from carryover.core.health import Health
 from carryover.core.scope import DEFAULT
-from carryover.core.session import Append, Appended, Content, Place, Receipt, Role, Session, Turn
+from carryover.core.session import Append, Appended, Content, Place, Role, Session, Turn
 from carryover.core.snapshot import Diff, FindingDetail, Snapshot
 from carryover.core.trace import Trace
 from carryover.core.usage import Group, UsageReport
@@ -42,6 +45,8 @@ class AsyncClient:
         self.coding = AsyncCoding(self._do)
         self.strategies = AsyncStrategies(self._do)
         self.profiles = AsyncProfiles(self._do)
+        self.erasures = AsyncErasures(self._do)
+        self.holds = AsyncHolds(self._do)
         self.chat = AsyncChat(self.url, self._do, self._lines)
 
     async def close(self) -> None:
@@ -230,6 +235,10 @@ class AsyncClient:
         """What the tenant consumed in the period (default: the last 30 days), and how it stands with its caps."""
         return await self._do(wire.usage(since=since, until=until, group=group))
 
+    async def audit(self, want: AuditFilter | None = None, *, limit: int = 100, cursor: str | None = None) -> AuditPage:
+        """Lines of the tenant's audit log, newest first, and the cursor of the next page. Raises Forbidden."""
+        return await self._do(audits.lines(want, limit=limit, cursor=cursor))
+
     async def health(self) -> Health:
         """How the store and the queue are. Raises StoreUnavailable when the store does not answer."""
         return await self._do(wire.health())
@@ -237,11 +246,14 @@ class AsyncClient:
     async def _do(self, call: Call[Answer]) -> Answer:
         try:
             return await self._try(call)
-        except StoreUnavailable as cause:
+        except StoreUnavailable as first:
             if not call.again:
                 raise
-            await asyncio.sleep(wire.pause_s(cause))
-            return await self._try(call)
+            await asyncio.sleep(wire.pause_s(first))
+            try:
+                return await self._try(call)
+            except StoreUnavailable as second:
+                raise wire.of_both(first, second) from second
 
     async def _try(self, call: Call[Answer]) -> Answer:
         try:
@@ -249,7 +261,8 @@ class AsyncClient:
                 call.method, call.path, params=call.params, content=call.body, timeout=self._timeout_s + call.wait_s
             )
         except httpx.TransportError as cause:
-            raise wire.unreachable(self.url, cause) from cause
+            sent = not isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+            raise wire.unreachable(self.url, cause, sent=sent) from cause
         return wire.answer(call, got.status_code, got.content)
 
     def _lines(self, call: Call[None]) -> AbstractAsyncContextManager[httpx.Response]:

@@ -144,8 +144,8 @@ class _Heard:
         if not data:
             return None
         if name == ERROR:
-            raise decode_error(json.loads(data))
-        event = read_event(name, json.loads(data))
+            raise decode_error(wire.said(data))
+        event = read_event(name, wire.said(data))
         self._is_whole = self._is_whole or isinstance(event, ChatAnswer)
         return event
 

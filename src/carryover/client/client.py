@@ -8,21 +8,24 @@ from contextlib import AbstractContextManager
 
 import httpx
 
-from carryover.client import wire
+from carryover.client import audits, wire
 from carryover.client.chat import Chat
 from carryover.client.coding import Coding
+from carryover.client.erasures import Erasures, Holds
 from carryover.client.events import Following
 from carryover.client.profiles import Profiles
 from carryover.client.strategies import Strategies
 from carryover.client.wire import Answer, Call
+from carryover.core.audit import AuditFilter, AuditPage
 from carryover.core.chunk import Hit, Hits, Query
 from carryover.core.context import Context, Reach, Wanted
+from carryover.core.erasure import Receipt
 from carryover.core.errors import StoreUnavailable
 from carryover.core.event import Event, Filter, Page
 from carryover.core.extractor import Decision, ExtractorState
 from carryover.core.health import Health
 from carryover.core.scope import DEFAULT
-from carryover.core.session import Append, Appended, Content, Place, Receipt, Role, Session, Turn
+from carryover.core.session import Append, Appended, Content, Place, Role, Session, Turn
 from carryover.core.snapshot import Diff, FindingDetail, Snapshot
 from carryover.core.trace import Trace
 from carryover.core.usage import Group, UsageReport
@@ -42,6 +45,8 @@ class Client:
         self.coding = Coding(self._do)
         self.strategies = Strategies(self._do)
         self.profiles = Profiles(self._do)
+        self.erasures = Erasures(self._do)
+        self.holds = Holds(self._do)
         self.chat = Chat(self.url, self._do, self._lines)
 
     def close(self) -> None:
@@ -225,6 +230,10 @@ class Client:
         """What the tenant consumed in the period (default: the last 30 days), and how it stands with its caps."""
         return self._do(wire.usage(since=since, until=until, group=group))
 
+    def audit(self, want: AuditFilter | None = None, *, limit: int = 100, cursor: str | None = None) -> AuditPage:
+        """Lines of the tenant's audit log, newest first, and the cursor of the next page. Raises Forbidden."""
+        return self._do(audits.lines(want, limit=limit, cursor=cursor))
+
     def health(self) -> Health:
         """How the store and the queue are. Raises StoreUnavailable when the store does not answer."""
         return self._do(wire.health())
@@ -232,11 +241,14 @@ class Client:
     def _do(self, call: Call[Answer]) -> Answer:
         try:
             return self._try(call)
-        except StoreUnavailable as cause:
+        except StoreUnavailable as first:
             if not call.again:
                 raise
-            time.sleep(wire.pause_s(cause))
-            return self._try(call)
+            time.sleep(wire.pause_s(first))
+            try:
+                return self._try(call)
+            except StoreUnavailable as second:
+                raise wire.of_both(first, second) from second
 
     def _try(self, call: Call[Answer]) -> Answer:
         try:
@@ -244,7 +256,8 @@ class Client:
                 call.method, call.path, params=call.params, content=call.body, timeout=self._timeout_s + call.wait_s
             )
         except httpx.TransportError as cause:
-            raise wire.unreachable(self.url, cause) from cause
+            sent = not isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+            raise wire.unreachable(self.url, cause, sent=sent) from cause
         return wire.answer(call, got.status_code, got.content)
 
     def _lines(self, call: Call[None]) -> AbstractContextManager[httpx.Response]:

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 
-from carryover.client.wire import Call
+from carryover.client.wire import Call, said
 from carryover.core.event import Event
 from carryover.core.wire import decode
 
@@ -38,10 +37,10 @@ class Following:
             elif name == "id":
                 self._id = value
             return None
-        if self._id.isdigit():
+        if self._id.isascii() and self._id.isdigit() and len(self._id) < 20:
             self.seen = int(self._id)
         data, self._data = "\n".join(self._data), []
-        return decode(Event, json.loads(data)) if data else None
+        return decode(Event, said(data)) if data else None
 
     def broken(self) -> None:
         """What was heard of an event that is not complete is forgotten: it comes again."""

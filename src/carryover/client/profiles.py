@@ -67,7 +67,7 @@ class Profiles:
         """Nothing is left of what was noticed of the user and what they decided: how many rows went, by table.
 
         Their key is dropped, so no backup can be read either. What they said stays in their sessions, and is not
-        noticed again. A second call finds nothing. Raises Forbidden, NotFound or Invalid.
+        noticed again. A second call finds nothing. Raises Forbidden, NotFound, Invalid, or Held by a legal hold.
         """
         return self._send(_erase(user))
 
@@ -140,7 +140,7 @@ class AsyncProfiles:
         """Nothing is left of what was noticed of the user and what they decided: how many rows went, by table.
 
         Their key is dropped, so no backup can be read either. What they said stays in their sessions, and is not
-        noticed again. A second call finds nothing. Raises Forbidden, NotFound or Invalid.
+        noticed again. A second call finds nothing. Raises Forbidden, NotFound, Invalid, or Held by a legal hold.
         """
         return await self._send(_erase(user))
 

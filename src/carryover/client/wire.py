@@ -14,12 +14,13 @@ import msgspec
 from carryover.core.chunk import Hit, Hits, Query
 from carryover.core.clock import EARLIEST, LATEST, rfc3339
 from carryover.core.context import Context, Wanted
+from carryover.core.erasure import Receipt
 from carryover.core.errors import CarryoverError, Invalid, StoreUnavailable
 from carryover.core.event import Filter, Page
 from carryover.core.extractor import Decision, ExtractorState
 from carryover.core.health import Health
 from carryover.core.ids import check_id, check_session_id
-from carryover.core.session import Append, Appended, Content, Draft, Json, Place, Receipt, Role, Session, Turn, to_json
+from carryover.core.session import Append, Appended, Content, Draft, Json, Place, Role, Session, Turn, to_json
 from carryover.core.snapshot import Diff, FindingDetail, Snapshot
 from carryover.core.trace import Trace
 from carryover.core.usage import Group, UsageReport
@@ -31,6 +32,7 @@ TIMEOUT_S = 30.0
 WAIT_S = 300.0  # how long a consolidation is waited for
 BEAT_S = 40.0  # silence after which a live stream counts as broken; the server sends a comment every 15 s
 _LONGEST_PAUSE_S = 2.0
+_WHOSE = "check that the URL is carryover's, and that client and server are of the same version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,32 +195,60 @@ def answer(call: Call[Answer], status: int, raw: bytes) -> Answer:
     """What the response means. Raises the error that the server raised, with its facts."""
     if status >= 400:
         raise refusal(status, raw)
-    return call.read(status, raw)
+    try:
+        return call.read(status, raw)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as cause:
+        raise CarryoverError(f"the server answered {status} and something else than was asked for; {_WHOSE}") from cause
 
 
 def refusal(status: int, raw: bytes) -> CarryoverError:
     """The error that a response stands for."""
     try:
         said: object = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     problem = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
     if problem.get("status") == status:
         return decode_error(problem)
     if problem.get("status") == "down":
-        return StoreUnavailable(problem["store"]["reason"], retry_after=1)
-    return CarryoverError(f"the server answered {status} and no problem document; check that the URL is carryover's")
+        return StoreUnavailable(_reason(problem.get("store")), retry_after=1)
+    return CarryoverError(f"the server answered {status} and no problem document; {_WHOSE}")
 
 
-def unreachable(url: str, reason: object) -> StoreUnavailable:
+def _reason(store: object) -> str | None:
+    """Why the database is down, as far as the server says it."""
+    said = cast("dict[str, Any]", store).get("reason") if isinstance(store, dict) else None
+    return said if isinstance(said, str) else None
+
+
+def said(data: str) -> dict[str, Any]:
+    """The object that the data of a streamed event are. Raises CarryoverError for what is none."""
+    try:
+        members: object = json.loads(data)
+    except (ValueError, RecursionError):
+        members = None
+    if not isinstance(members, dict):
+        raise CarryoverError(f"the stream told something that is no event; {_WHOSE}")
+    return cast("dict[str, Any]", members)
+
+
+def unreachable(url: str, reason: object, *, sent: bool = True) -> StoreUnavailable:
+    """What is told of a server that did not answer; `sent`: the request may have reached it, and have been done."""
+    told = {"unknown": True} if sent else {}
     return StoreUnavailable(
-        f"{url} did not answer ({reason}); check the URL and that the server runs, and retry", retry_after=0.2
+        f"{url} did not answer ({reason}); check the URL and that the server runs, and retry", retry_after=0.2, **told
     )
+
+
+def of_both(first: StoreUnavailable, second: StoreUnavailable) -> StoreUnavailable:
+    """What is told of two tries that failed: who says that the second saved nothing does not know of the first."""
+    return first if first.facts.get("unknown") else second
 
 
 def pause_s(failure: CarryoverError) -> float:
     """How long to wait before the second try."""
-    return min(float(failure.facts.get("retry_after") or 0.1), _LONGEST_PAUSE_S)
+    told = failure.facts.get("retry_after")
+    return float(min(told, _LONGEST_PAUSE_S)) if isinstance(told, int | float) and told > 0 else 0.1
 
 
 def headers_of(api_key: str | None) -> dict[str, str]:

@@ -23,13 +23,14 @@ from carryover.server import answering, errors, openapi, profile_page, traces
 from carryover.server.commits import Commits
 from carryover.server.deps import Doors
 from carryover.server.gate import RUNNING, Gate
-from carryover.server.limits import Limits
 from carryover.server.live import Bell
 from carryover.server.metrics import Metrics
 from carryover.server.requests import Requests
 from carryover.server.routes import (
+    audit,
     chat,
     context,
+    erasures,
     health,
     metrics,
     patterns,
@@ -44,6 +45,7 @@ from carryover.server.routes.context import Kept
 from carryover.server.sent import Sent
 from carryover.settings import Settings
 from carryover.store import keys
+from carryover.store.limits import Limits
 
 GRACE_S = 15  # what is being answered when the server stops has so long to end
 LAST_S = 0.1  # after it listens no more: what came in the last moment is read before idle connections are closed
@@ -72,6 +74,7 @@ def create_app(memory: Carryover, *, open_door: bool) -> FastAPI:
         bell.stop()
         leave()
         await app.state.limits.close()
+        await app.state.doors.close()
         app.state.commits.close()
 
     app = FastAPI(
@@ -96,7 +99,7 @@ def create_app(memory: Carryover, *, open_door: bool) -> FastAPI:
     app.add_middleware(app.state.gate.around)
     errors.install(app)
     app.router.routes.extend(_hot())
-    for room in (sessions, stream, derived, strategies, chat, profile, patterns, health, metrics):
+    for room in (sessions, stream, derived, strategies, chat, profile, patterns, erasures, audit, health, metrics):
         app.include_router(room.router)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     return app
@@ -173,7 +176,7 @@ def bind(memory: Carryover, say: Callable[[str], None]) -> socket.socket:
     """The socket that the settings name, bound. Raises Invalid when it may not be, or cannot."""
     settings = memory.engine.settings
     has_keys = _has_keys(memory)
-    if not is_loopback(settings.host) and not has_keys:
+    if not is_loopback(settings.host) and not has_keys and settings.oidc is None:
         raise Invalid(
             f"{settings.host} can be reached from other machines and there is no API key yet; "
             "make one with `carryover keys create`, or listen on 127.0.0.1",
@@ -182,7 +185,7 @@ def bind(memory: Carryover, say: Callable[[str], None]) -> socket.socket:
     bound = _listen(settings.host, settings.port)
     host, port = bound.getsockname()[:2]
     say(f"carryover {health.VERSION} listens on http://{f'[{host}]' if ':' in host else host}:{port}")
-    if not has_keys:
+    if not has_keys and settings.oidc is None:
         say(
             f"no API key exists: any program on this machine may use tenant {settings.tenant!r}; "
             "make one with `carryover keys create`"

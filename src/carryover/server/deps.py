@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -11,21 +12,27 @@ from fastapi import Depends, Path, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from carryover.core import telemetry
 from carryover.core.clock import parse_time
 from carryover.core.errors import Forbidden, StoreUnavailable, Unauthorized
-from carryover.core.scope import DEFAULT, EVERY_TENANT, Right, Scope
+from carryover.core.scope import DEFAULT, EVERY_TENANT, Caller, Right, Scope
+from carryover.jobs.logger import logger_for
 from carryover.persona import links
 from carryover.runtime import Carryover
+from carryover.server.tokens import Issuer
 from carryover.store import keys
 
+logger = logger_for(__name__)
+
 KNOWN_S = 0.5  # for so long a key that was looked up is taken to be unrevoked
-TOUCH_MS = 60_000  # a key's last use is noted about once a minute
 _MOST = 10_000
+_TOLD_EVERY_S = 60.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Said in the document only: what an illegal id names does not exist, over HTTP as embedded.
 _ID: dict[str, Any] = {"pattern": "^[A-Za-z0-9._:@-]{1,128}$"}
 
 AgentId = Annotated[str, Path(json_schema_extra=_ID, description="an agent of the tenant")]
+UserId = Annotated[str, Path(json_schema_extra=_ID, description="a user of the tenant")]
 SessionId = Annotated[str, Path(json_schema_extra=_ID, description="a session of the agent")]
 Id = Annotated[str, Path(alias="id", json_schema_extra=_ID, description="a session")]
 OfAgent = Annotated[
@@ -37,65 +44,101 @@ Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` 
 When = Annotated[str | None, Query(description="an RFC 3339 time")]
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a credential opens: its scope, and the rate that it has of its own."""
+
+    scope: Scope
+    rate: str | None
+    until: float  # it need not be looked up again before, on the monotonic clock
+
+
 class Doors:
     """Finds out for each request whose scope it has; keys are looked up at most every half second."""
 
     def __init__(self, memory: Carryover, *, open_door: bool) -> None:
+        oidc = memory.engine.settings.oidc
         self._memory = memory
-        self._open_door = open_door
+        self._open_door = open_door and oidc is None
         self._open_until = 0.0
-        self._known: dict[str, tuple[Scope, float]] = {}
+        self._known: dict[str, Entry] = {}
         self._signs_links: bytes | None = None
+        self._issuer = None if oidc is None else Issuer(oidc)
+        self._token_rate = None if oidc is None else oidc.rate_limit
+        self._refusals = _Refusals()
 
     @property
     def known(self) -> int:
         """How many keys are cached."""
         return len(self._known)
 
+    async def close(self) -> None:
+        """Nothing is asked of the issuer of tokens any more."""
+        if self._issuer is not None:
+            await self._issuer.close()
+
     async def scope(self, request: Request, *, by_link: bool = False) -> Scope:
-        """The scope of the request's key, or `by_link` of its link; in open local mode all of the local tenant.
+        """The scope of the request's key or token, or `by_link` of its link; in open local mode the local tenant's.
 
         Raises Unauthorized, and Forbidden for a page of another site that reaches into open local mode.
         """
+        return (await self.entry(request, by_link=by_link)).scope
+
+    async def entry(self, request: Request, *, by_link: bool = False) -> Entry:
+        """The same, with the rate that goes with it."""
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
         secret = secret.strip()
         if kind.lower() == "bearer" and secret:
             known = self._known.get(secret)
-            if known is not None and time.monotonic() < known[1]:
-                return known[0]
-            if secret.startswith(links.PREFIX):
-                return await run_in_threadpool(self._open_link, secret, by_link)
-            return await run_in_threadpool(self._look_up, secret)
+            if known is not None and time.monotonic() < known.until:
+                return known
+            return await self._admitted(secret, by_link)
         if not self._open_door:
             raise Unauthorized()
         if time.monotonic() >= self._open_until:
             await run_in_threadpool(self._look_whether_open)
         _refuse_other_sites(request)
-        return self._memory.scope
+        return Entry(self._memory.scope, None, 0)
 
     def tenant_of(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """Whose request this seems to be, at no cost: to share out the server, not to let anybody in."""
         for name, value in headers:
             if name == b"authorization":
                 known = self._known.get(value[7:].decode("latin-1").strip())
-                return "" if known is None else known[0].tenant
+                return "" if known is None else known.scope.tenant
         return self._memory.scope.tenant
 
-    def _look_up(self, secret: str) -> Scope:
-        store = self._memory.engine.store
-        with store.read(EVERY_TENANT) as tx:
-            key = keys.find(tx, secret)
-        if key is None:
+    async def _admitted(self, secret: str, by_link: bool) -> Entry:
+        kind = "link" if secret.startswith(links.PREFIX) else "token" if self._is_token(secret) else "key"
+        try:
+            if kind == "link":
+                return Entry(await run_in_threadpool(self._open_link, secret, by_link), None, 0)
+            if kind == "token" and self._issuer is not None:
+                scope, seconds = await self._issuer.admitted(secret)
+                return self._keep(secret, Entry(scope, self._token_rate, time.monotonic() + seconds))
+            return self._keep(secret, await run_in_threadpool(self._look_up, secret))
+        except Unauthorized:
             self._known.pop(secret, None)
-            raise Unauthorized(
-                "this API key is unknown or revoked; send `Authorization: Bearer <key>` with a valid one"
-            )
-        if key.last_used_at is None or store.clock.now() - key.last_used_at > TOUCH_MS:
-            _touch(self._memory, key)
+            self._refusals.add(kind)
+            raise
+
+    def _is_token(self, secret: str) -> bool:
+        return self._issuer is not None and not secret.startswith(keys.PREFIX) and secret.count(".") == 2
+
+    def _keep(self, secret: str, entry: Entry) -> Entry:
         if len(self._known) >= _MOST:
             self._known.clear()
-        self._known[secret] = (key.scope, time.monotonic() + KNOWN_S)
-        return key.scope
+        self._known[secret] = entry
+        return entry
+
+    def _look_up(self, secret: str) -> Entry:
+        store = self._memory.engine.store
+        key = keys.admitted(store, secret)
+        now = store.clock.now()
+        if key.is_due(now):
+            _touch(self._memory, key, secret)
+        left_s = KNOWN_S if key.expires_at is None else min(KNOWN_S, (key.expires_at - now) / 1000)
+        return Entry(key.scope, key.rate, time.monotonic() + left_s)
 
     def _open_link(self, token: str, by_link: bool) -> Scope:
         if not by_link:
@@ -112,12 +155,30 @@ class Doors:
         self._open_until = time.monotonic() + KNOWN_S
 
 
+class _Refusals:
+    """Failed authentications: counted each, and told in the log once a minute, however many there are."""
+
+    def __init__(self) -> None:
+        self._since = 0
+        self._tell_at = 0.0
+
+    def add(self, kind: str) -> None:
+        telemetry.count("authentications_failed", kind=kind)
+        self._since += 1
+        if time.monotonic() >= self._tell_at:
+            logger.warning("authentication failed", kind=kind, times=self._since)
+            self._since, self._tell_at = 0, time.monotonic() + _TOLD_EVERY_S
+
+
 async def enter(request: Request, right: Right, *, limited: bool = True, by_link: bool = False) -> Carryover:
     """The memory as the request's scope sees it. Raises Unauthorized, Forbidden, or TooMany beyond the rate."""
     state = request.app.state
-    scope = await state.doors.scope(request, by_link=by_link)
+    entry: Entry = await state.doors.entry(request, by_link=by_link)
+    known = entry.scope
     if limited:
-        await state.limits.admit(scope.tenant)
+        await state.limits.admit(known.tenant, known.by.who, entry.rate)
+    by = Caller(known.by.who, "http", request.scope.get("request_id"))
+    scope = Scope(known.tenant, known.agent, known.user, known.rights, by)
     scope.require(right)
     return state.memory.seen_by(scope)
 
@@ -147,10 +208,10 @@ def named(in_body: str | None, in_query: str | None) -> str:
     return next((name for name in (in_body, in_query) if name is not None), DEFAULT)
 
 
-def _touch(memory: Carryover, key: keys.Key) -> None:
+def _touch(memory: Carryover, key: keys.Key, secret: str) -> None:
     try:
         with memory.engine.store.write(key.scope) as tx:
-            keys.touch(tx, key)
+            keys.touch(tx, key, secret)
     except StoreUnavailable:
         return  # the key is good all the same; its last use is noted another time
 

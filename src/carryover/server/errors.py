@@ -48,6 +48,7 @@ STATUS: dict[type[CarryoverError], int] = {
     errors.OverBudget: 409,
     errors.Cancelled: 409,
     errors.TooLarge: 413,
+    errors.Held: 423,
     errors.Invalid: 422,
     errors.TooMany: 429,
     errors.DataLoss: 500,

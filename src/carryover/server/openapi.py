@@ -16,17 +16,19 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
+from carryover.core.audit import AuditLine
 from carryover.core.chat import Run, RunDetail
 from carryover.core.chat_wire import EVENTS
 from carryover.core.chunk import Hits
 from carryover.core.clock import Time
 from carryover.core.context import Context
 from carryover.core.digest import Digest
+from carryover.core.erasure import ErasureKey, LegalHold, Preview, Receipt
 from carryover.core.event import Event, Page
 from carryover.core.extractor import ExtractorState
 from carryover.core.pattern import Effect, Pattern, Written
 from carryover.core.persona import Choice, Fitted, Link, Overview, Persona, Profile
-from carryover.core.session import KINDS, ROLES, Appended, Receipt, Session
+from carryover.core.session import KINDS, ROLES, Appended, Session
 from carryover.core.snapshot import FINDING_KINDS, Diff, Finding, FindingDetail, Snapshot
 from carryover.core.strategy import Action, Effective, Layer, View
 from carryover.core.trace import Trace
@@ -47,6 +49,7 @@ from carryover.server.bodies import (
     Withdraw,
 )
 from carryover.server.chat_body import ChatIn
+from carryover.server.erasure_body import Erase, PlaceHold
 from carryover.server.profile_body import PROFILE_EDIT, LinkIn, Refit
 from carryover.strategies.fields import RULES
 
@@ -56,7 +59,7 @@ _VALUES = (
     Session,
     Page,
     Event,
-    Receipt,
+    *(Receipt, Preview, LegalHold, ErasureKey),
     Finding,
     Diff,
     FindingDetail,
@@ -74,11 +77,11 @@ _VALUES = (
     Run,
     RunDetail,
     *EVENTS.values(),
-    *(Profile, Persona, Choice, Overview, Link, Fitted),
+    *(Profile, Persona, Choice, Overview, Link, Fitted, AuditLine),
 )
 _BODIES = (
     *(Posted, TurnIn, Named, Hold, Ttl, Consolidate, Search, Detect, Decided, Edited, Distribute, Withdraw),
-    *(ViewIn, ChatIn, LinkIn, Refit),
+    *(ViewIn, ChatIn, LinkIn, Refit, Erase, PlaceHold),
 )
 _SCALARS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
@@ -113,9 +116,10 @@ def document(app: FastAPI) -> dict[str, Any]:
         made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         for path, operations in _hot_routes().items():
             made["paths"].setdefault(path, {}).update(operations)
-        for operations in made["paths"].values():
-            for operation in operations.values():
-                operation["summary"] = operation["description"].partition(";")[0].partition(":")[0].rstrip(".")
+        for operation in (one for operations in made["paths"].values() for one in operations.values()):
+            operation["summary"] = operation["description"].partition(";")[0].partition(":")[0].rstrip(".")
+            if _HEADERS["If-None-Match"] in operation.get("parameters", ()):
+                operation["responses"]["304"] = {"description": "What the caller has is up to date."}
         components = made.setdefault("components", {})
         components["schemas"] = {**components.get("schemas", {}), **_schemas()}
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
@@ -359,6 +363,7 @@ _SHAPES: dict[str, Schema] = {
     "SessionListResponse": _object({"sessions": _list_of("SessionResponse"), "next_cursor": _CURSOR}),
     "SnapshotList": _object({"snapshots": _list_of("Snapshot")}),
     "ExtractorList": _object({"extractors": _list_of("ExtractorState")}),
+    "AuditList": _object({"lines": _list_of("AuditLine"), "next_cursor": _CURSOR}),
     "DigestList": _object({"digests": _list_of("Digest"), "next_cursor": _CURSOR}),
     "PatternList": _object({"patterns": _list_of("Pattern")}),
     "EffectList": _object({"effects": _list_of("Effect")}),
@@ -378,6 +383,7 @@ _SHAPES: dict[str, Schema] = {
         },
     },
     "Deleted": _object({"message": str, "receipt": _ref("Receipt")}),
+    "LegalHolds": _object({"holds": _list_of("LegalHold")}),
     "Accepted": _object({"job": _object({"kind": str, "agent_id": str, "session_id": str, "status": str})}),
     "Health": _object(
         {

@@ -40,7 +40,7 @@ class Requests:
             await self._app(scope, receive, send)
             return
         asked, traceparent = _sent(scope["headers"])
-        id = asked or secrets.token_hex(8)
+        id = scope["request_id"] = asked or secrets.token_hex(8)
         answer = _Answer(send, id.encode())
         bound = bind_contextvars(request_id=id)
         method = scope["method"] if scope["method"] in _METHODS else "other"

@@ -11,11 +11,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from carryover.core.errors import CarryoverError, StoreUnavailable, Unauthorized
-from carryover.server import answers
+from carryover.server import answers, pages
 from carryover.server.deps import Reader
 from carryover.server.errors import Stopping
 from carryover.server.openapi import gives
-from carryover.server.pages import page
 from carryover.server.version import VERSION
 from carryover.store import migrate
 from carryover.store.redis import Redis
@@ -110,7 +109,7 @@ def document(request: Request, memory: Reader) -> Response:
 @router.get("/docs", include_in_schema=False)
 def docs(request: Request, memory: Reader) -> Response:
     """The routes as one page that loads nothing from elsewhere."""
-    return HTMLResponse(page(_document(request)))
+    return HTMLResponse(pages.page(_document(request)), headers=pages.HEADERS)
 
 
 def _document(request: Request) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response, StreamingResponse
 
+from carryover.core.erasure import run_of
 from carryover.core.paging import PAGE, make_cursor, read_cursor
 from carryover.core.session import Session, Turn
 from carryover.core.wire import encode
@@ -85,15 +86,25 @@ def ttl(
 
 
 @router.delete("/memory/{agent_id}/{session_id}", **gives("Deleted"))
-def delete(memory: Writer, agent_id: AgentId, session_id: SessionId) -> Response:
-    """The session and everything derived from it is gone."""
-    return answers.answer({"message": "deleted", "receipt": memory.delete_session(session_id, agent=agent_id)})
+def delete(
+    memory: Writer,
+    agent_id: AgentId,
+    session_id: SessionId,
+    turns: Annotated[str | None, Query(description="only these turns, first..last, like `3..9`")] = None,
+) -> Response:
+    """The session and everything derived from it is gone; with `turns`, only what was said in these."""
+    run = run_of(turns)
+    if run is None:
+        receipt = memory.delete_session(session_id, agent=agent_id)
+    else:
+        receipt = memory.erasures.erase(session=session_id, agent=agent_id, turns=run)
+    return answers.answer({"message": "deleted", "receipt": receipt})
 
 
 def _every(memory: Carryover, shown: Session, found: list[Turn]) -> Iterator[Turn]:
     """All turns up to the version that was shown, read page by page."""
     while found:
-        yield from found
+        yield from (turn for turn in found if turn.seq <= shown.version)  # some before it may have been erased
         seen = found[-1].seq
         if seen >= shown.version:
             return
