@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo browser test check bench docs docs-check format postgres-url cluster cluster-down chaos lock clean
+.PHONY: setup demo browser test check sbom bench docs docs-check format postgres-url cluster cluster-down chaos torture fuzz lock clean
 
 setup: $(READY)
 
@@ -41,6 +41,11 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/house
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m supply check
+
+# The bill of materials of what the runtime lock installs.
+sbom: $(READY)
+	$(BIN)/python -m supply sbom
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
@@ -67,6 +72,16 @@ cluster-down: $(READY)
 chaos: $(READY)
 	@$(BIN)/python -m benchmarks.chaos --faults 20
 
+# Everything that can break, for half an hour, and every answer compared with the log. `TORTURE="--seed 1 --only line"`.
+torture: $(READY)
+	@$(BIN)/python -m torture $(TORTURE)
+
+# A million inputs that nobody means through every reader of ours, then state machines and the whole API, long: half an
+# hour. `FUZZ="--seed 1 --only record/"`; it goes on from where it was, in .fuzz.
+fuzz: $(READY)
+	@PYTHONPATH=tests:. $(BIN)/python -m fuzz $(FUZZ)
+	CARRYOVER_FUZZ=long $(BIN)/python -m pytest -s tests/fuzz
+
 # Needs uv on the PATH; the locks name no index, so that any mirror serves.
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --group model \
@@ -75,4 +90,4 @@ lock:
 		--generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements/dev.lock
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .fuzz .import_linter_cache

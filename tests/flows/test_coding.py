@@ -15,6 +15,7 @@ import pytest
 import told_usage
 from carryover.coding.logs import sweep
 from carryover.core.step import Flavor
+from carryover.opening import open_store
 from carryover.runtime import Carryover
 from carryover.settings import Settings
 from carryover.store import spends
@@ -52,7 +53,7 @@ def told(home: Path, *args: str) -> Any:
 
 
 def opened(home: Path) -> Store:
-    return Store.open(f"sqlite:///{home}/carryover.db")
+    return open_store(Settings(home=home))
 
 
 @pytest.fixture(scope="module")
