@@ -281,6 +281,102 @@ def test_what_was_broken_off_is_finished_by_the_next_worker(
     assert kept_words(store, "'s'") == ["events"]  # the one that says that it is deleted
 
 
+def broken_off(monkeypatch: pytest.MonkeyPatch, means: forget.Means, **asked: Any) -> str:
+    """The id of an erasure whose process was killed when its first rows were gone."""
+
+    def killed(*_: Any, **__: Any) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(forget, "_drop", killed)
+        patched.setattr(forget, "_BATCH", 1)
+        with pytest.raises(Killed):
+            erase(means, **asked)
+    with means.store.read(ACME) as tx:
+        (id,) = erasures.unfinished(tx)
+    return id
+
+
+@pytest.mark.parametrize("ended_by", ["whoever asks", "a worker meanwhile"])
+@pytest.mark.parametrize(
+    "asked", [{"agent_id": AGENT, "session_id": "s"}, run_of_s(2, 3), {"user_id": "ana"}, {"agent_id": AGENT}]
+)
+def test_asking_again_for_what_was_broken_off_finishes_it(
+    book: Book, means: forget.Means, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], ended_by: str
+) -> None:
+    id = broken_off(monkeypatch, means, **asked)
+    if ended_by == "a worker meanwhile":
+        real = forget.finish
+
+        def late(of: forget.Means, scope: Scope, id: str, *told: Any) -> Receipt:
+            real(of, Scope("acme"), id)
+            return real(of, scope, id, *told)
+
+        monkeypatch.setattr(forget, "finish", late)
+    receipt = erase(means, **asked)
+    assert (receipt.id, receipt.turns, receipt.keys) == (id, 2 if "first" in asked else 4, 1)
+    assert Selection(**{name: getattr(receipt, name) for name in Selection.__dataclass_fields__}) == Selection(**asked)
+    assert erasures.is_genuine(encode(receipt), forget.public_key(book.store, ACME))
+    with book.store.read(ACME) as tx:
+        assert erasures.unfinished(tx) == []
+    assert erase(means, **asked).turns == 0  # as ever
+
+
+def test_deleting_again_what_was_broken_off_finishes_it(
+    book: Book, means: forget.Means, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deleted(scope: Scope) -> tuple[Any, ...]:
+        return book.store, scope, AGENT, "s"
+
+    id = broken_off(monkeypatch, means, agent_id=AGENT, session_id="s")
+    ben = Scope("acme", user="ben")
+    for ask in (lambda: erase(means, ben, agent_id=AGENT, session_id="s"), lambda: lifecycle.delete(*deleted(ben))):
+        with pytest.raises(NotFound):
+            ask()
+    assert lifecycle.delete(*deleted(Scope("acme", user="ana"))).id == id
+    with pytest.raises(NotFound):
+        lifecycle.delete(*deleted(ACME))
+
+
+def test_what_came_after_it_was_broken_off_is_erased_too(
+    book: Book, means: forget.Means, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = broken_off(monkeypatch, means, agent_id=AGENT, session_id="s")
+    book.append("s", "begun anew", user_id="ana")
+    receipt = erase(means, agent_id=AGENT, session_id="s")
+    assert receipt.id != id
+    assert (receipt.sessions, receipt.turns) == (1, 1)
+
+
+def test_a_narrowed_key_knows_of_erasures_of_its_own_alone(book: Book, means: forget.Means) -> None:
+    ana, ben, other = Scope("acme", user="ana"), Scope("acme", user="ben"), Scope("acme", agent="b")
+    own = Scope("acme", agent=AGENT)
+    book.append("all", "of nobody", agent_id="b")
+    made = {
+        "session": (erase(means, agent_id=AGENT, session_id="s"), (ana, own)),
+        "user": (erase(means, user_id="ana"), (ana,)),
+        "agent": (erase(means, agent_id="b"), (other,)),
+        "again": (book.append("late", "x") and erase(means, since=0, agent_id=AGENT), (own,)),
+        "time": (book.append("later", "x") and erase(means, since=0), ()),
+    }
+    for what, (receipt, knowing) in made.items():
+        for scope in (ana, ben, other, own):
+            if scope in knowing:
+                assert forget.receipt(book.store, scope, receipt.id).turns == receipt.turns, what
+                continue
+            with pytest.raises(NotFound) as refused:
+                forget.receipt(book.store, scope, receipt.id)
+            with pytest.raises(NotFound) as ghost:
+                forget.receipt(book.store, scope, "erasure_none")
+            assert str(refused.value).replace(receipt.id, "") == str(ghost.value).replace("erasure_none", ""), what
+        assert forget.receipt(book.store, ACME, receipt.id).id == receipt.id
+    # That it was there is no business of theirs either.
+    for scope in (ben, other):
+        with pytest.raises(NotFound):
+            erase(means, scope, agent_id=AGENT, session_id="s")
+    assert erase(means, ana, agent_id=AGENT, session_id="s").turns == 0
+
+
 def test_an_erasure_that_has_begun_is_never_said_to_have_changed_nothing(
     book: Book, means: forget.Means, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

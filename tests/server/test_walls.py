@@ -28,9 +28,8 @@ from walled import CANARY, Tenant, fill
 
 PAGES = ("/docs", "/openapi.json", *(f"/profile/{name}" for name in ASSETS))  # not in the document
 ACME, ZETA = "acme", "zeta"
-# What a narrowed key may see besides its own: an agent is told how each of its users likes to be served, and a receipt,
-# which holds numbers, is shown to whoever was given its id.
-OF_ALL = {"agent": ("/persona", "/erasures/{id}"), "user": ("/erasures/{id}",)}
+# What a narrowed key may see besides its own: an agent is told how each of its users likes to be served.
+OF_ALL = {"agent": ("/persona",)}
 # What the first word of a path says of the `{id}` in it.
 OF_ID = {
     "sessions": "session", "conversations": "session", "digests": "session", "findings": "finding",

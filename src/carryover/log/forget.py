@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from carryover.core.erasure import Doomed, ErasureKey, Preview, Receipt, Selection
@@ -67,25 +68,31 @@ def preview(means: Means, scope: Scope, asked: Selection) -> Preview:
 def erase(means: Means, scope: Scope, asked: Selection) -> Receipt:
     """What the selection names is gone, with all that was made of it; what was erased before counts zeros.
 
-    Raises Forbidden, Invalid, Conflict for turns of a session that was read out of logs, Held where a legal hold
-    forbids any of it, and NotFound for what never was there: then nothing has changed.
+    One of the same that was broken off is finished, and its receipt answered. Raises Forbidden, Invalid, Conflict for
+    turns of a session that was read out of logs, Held where a legal hold forbids any of it, and NotFound for what never
+    was there: then nothing has changed.
     """
     asked = _allowed(scope, asked, "write")
 
-    def begin(tx: Tx) -> Progress:
+    def begin(tx: Tx) -> str:
         kept = selected.holding(tx, asked)
         if kept:
             raise holds.refusal(kept[0])
-        if not selected.keys(tx, asked, limit=1):
+        found, begun = selected.keys(tx, asked, limit=1), erasures.under_way(tx, asked)
+        # One that was broken off answers whoever asks again, unless there is something that it does not reach any more.
+        if begun is not None and (begun.state == erasures.PENDING or not (found or _is_beside(tx, asked))):
+            return begun.id
+        if not found:
             _require_known(tx, asked)
-        progress = erasures.begin(tx, asked)
+        owner = [head.user for head in sessions.find(tx, found).values()] if asked.session_id is not None else []
+        progress = erasures.begin(tx, asked, owner=next(iter(owner), None))
         queue.arm(tx, [(KIND, SUBJECT, tx.now + LATE_MS)], push=False)
         _batch(tx, progress)
-        return progress
+        return progress.id
 
     begun = means.store.transact(scope, begin)
     try:
-        return finish(means, scope, begun.id)
+        return finish(means, scope, begun, asked)
     except StoreUnavailable as away:
         raise StoreUnavailable(
             "the erasure has begun, and then the database did not answer; a worker finishes it in a minute or two",
@@ -94,8 +101,10 @@ def erase(means: Means, scope: Scope, asked: Selection) -> Receipt:
         ) from away
 
 
-def finish(means: Means, scope: Scope, id: str) -> Receipt:
-    """The erasure is done, however far it had come; its receipt. Raises NotFound for one that never was."""
+def finish(means: Means, scope: Scope, id: str, asked: Selection | None = None) -> Receipt:
+    """The erasure is done, however far it had come; its receipt, which names what was `asked` also where another ended
+    it meanwhile. Raises NotFound for one that never was.
+    """
     store = means.store
 
     def some(tx: Tx) -> Progress | None:
@@ -107,13 +116,14 @@ def finish(means: Means, scope: Scope, id: str) -> Receipt:
     while (progress := store.transact(scope, some)) is not None and progress.state == erasures.PENDING:
         pass
     if progress is None:
-        return receipt(store, scope, id)
+        with store.read(scope) as tx:
+            return erasures.receipt(tx, id, asked)
     keys, left = _drop(means, scope, progress)
 
     def end(tx: Tx) -> Receipt:
         now = erasures.held(tx, id)
         if now is None:
-            return erasures.receipt(tx, id)
+            return erasures.receipt(tx, id, asked)
         made = erasures.end(tx, now, keys, left)
         if not erasures.unfinished(tx):
             queue.cancel(tx, SUBJECT)
@@ -157,7 +167,8 @@ def forgetting(means: Means) -> Derivation[Scope, None]:
         with means.store.read(scope) as tx:
             left = erasures.unfinished(tx)
         for id in left:
-            finish(means, scope, id)
+            with suppress(NotFound):  # another finished it meanwhile, and it was to leave no receipt
+                finish(means, scope, id)
         return None, Usage()
 
     return Derivation(KIND, load, think, lambda _tx, _job, _work, _made: None, overdue=_overdue)
@@ -185,13 +196,18 @@ def _allowed(scope: Scope, asked: Selection, right: Right) -> Selection:
 
 def _require_known(tx: Tx, asked: Selection) -> None:
     """Raises NotFound unless something is kept of what is asked for, or was until it was erased."""
-    if subjects.exists(tx, agent=asked.of_agent, user=asked.of_user) or erasures.was_asked(tx, asked):
+    if _is_beside(tx, asked) or erasures.was_asked(tx, asked):
         return
     if asked.session_id is not None:
         _require_turns(asked, sessions.get(tx, asked.agent_id or "", asked.session_id, lock=False))
         if asked.is_of_turns:
             return  # they say nothing any more
     raise NotFound("nothing here is such; check the ids and the times")
+
+
+def _is_beside(tx: Tx, asked: Selection) -> bool:
+    """Whether anything is kept of the user or the agent that is named, beside their sessions."""
+    return subjects.exists(tx, agent=asked.of_agent, user=asked.of_user)
 
 
 def _require_turns(asked: Selection, head: Head) -> None:

@@ -12,7 +12,7 @@ from carryover.core.session import Session
 from carryover.core.usage import Usage
 from carryover.jobs.derivation import Derivation
 from carryover.log import forget
-from carryover.store import events, queue, selected, sessions
+from carryover.store import erasures, events, queue, selected, sessions
 from carryover.store.store import Store, Tx
 
 LONGEST_HOLD_S = 30 * 86_400
@@ -72,12 +72,15 @@ def set_ttl(store: Store, scope: Scope, agent_id: str, session_id: str, seconds:
 def delete(store: Store, scope: Scope, agent_id: str, session_id: str) -> Receipt:
     """The session and everything derived from it is gone; only the event that says so stays.
 
-    Raises NotFound, also for one that was deleted before, and Held where a legal hold forbids it.
+    Raises NotFound, also for one that was deleted before, and Held where a legal hold forbids it. An erasure that was
+    broken off is finished.
     """
     scope.require("write")
+    asked = Selection(agent_id, session_id)
     with store.read(scope) as tx:
-        sessions.get(tx, agent_id, session_id)
-    return forget.erase(forget.Means(store), scope, Selection(agent_id, session_id))
+        if erasures.under_way(tx, asked) is None:
+            sessions.get(tx, agent_id, session_id)
+    return forget.erase(forget.Means(store), scope, asked)
 
 
 def expiry() -> Derivation[int, None]:

@@ -34,12 +34,17 @@ PENDING, ERASED, DONE = "pending", "erased", "done"
 
 @dataclass(slots=True)
 class Progress:
-    """How far an erasure has come; `quiet` ones leave no receipt, because nobody asked for them."""
+    """How far an erasure has come; `quiet` ones leave no receipt, because nobody asked for them.
+
+    `agent` and `user` are whose alone all of it is; None where it is of several, or of nobody.
+    """
 
     id: str
     asked: Selection
     state: str
     begun_at: Time
+    agent: str | None = None
+    user: str | None = None
     counts: Counter[str] = field(default_factory=Counter[str])
     keys: set[bytes] = field(default_factory=set[bytes])
     sessions: int = 0
@@ -53,9 +58,10 @@ class Progress:
         self.counts.update(counts)
 
 
-def begin(tx: Tx, asked: Selection, *, quiet: bool = False) -> Progress:
-    """The erasure is under way: whoever comes upon it finishes it."""
-    made = Progress(new_id("erasure"), asked, PENDING, tx.now, quiet=quiet)
+def begin(tx: Tx, asked: Selection, *, owner: str | None = None, quiet: bool = False) -> Progress:
+    """The erasure is under way: whoever comes upon it finishes it. `owner` is the user of the session that is named."""
+    agent, user = asked.agent_id or tx.scope.agent, asked.user_id or tx.scope.user or owner
+    made = Progress(new_id("erasure"), asked, PENDING, tx.now, agent, user, quiet=quiet)
     row = {"tenant": tx.tenant, "id": made.id, "state": PENDING, "keys": b"", "begun_at": tx.now}
     tx.conn.execute(rows.insert().values(row | _told(made) | {"changed_at": tx.now}))
     return made
@@ -81,6 +87,14 @@ def unfinished(tx: Tx, before: Time | None = None) -> list[str]:
     if before is not None:
         wanted = wanted.where(rows.c.changed_at < before)
     return list(tx.conn.execute(wanted.order_by(rows.c.begun_at, rows.c.id)).scalars())
+
+
+def under_way(tx: Tx, asked: Selection) -> Progress | None:
+    """The oldest erasure of just this that is not done, where the scope may know of it."""
+    same = rows.c.tenant == tx.tenant, rows.c.state != DONE, rows.c.request == _request(asked)
+    oldest = sa.select(rows).where(*same).order_by(rows.c.begun_at, rows.c.id)
+    found = (_progress(row) for row in tx.conn.execute(oldest))
+    return next((one for one in found if not one.quiet and _may_know(tx, one)), None)
 
 
 def tenants_unfinished(tx: Tx) -> list[str]:
@@ -115,29 +129,36 @@ def end(tx: Tx, progress: Progress, keys: int, remains: tuple[str, ...]) -> Rece
     if progress.quiet:
         tx.conn.execute(rows.delete().where(*_is(tx, progress.id)))
     else:
-        kept = {"request": canonical_json({"subject": plain.subject}), "receipt": canonical_json(encode(nameless))}
+        whose = _hashed(seed, tx.tenant, progress.agent, progress.user)
+        kept = {"request": _done(plain.subject, whose), "receipt": canonical_json(encode(nameless))}
         done = {"state": DONE, "keys": b"", "changed_at": tx.now}
         tx.conn.execute(rows.update().where(*_is(tx, progress.id)).values(kept | done))
     return signed(seed, plain)
 
 
-def receipt(tx: Tx, id: str) -> Receipt:
-    """What is kept of a receipt: all but the names of what was erased. Raises NotFound."""
-    wanted = sa.select(rows.c.receipt).where(*_is(tx, id), rows.c.state == DONE)
-    found = tx.conn.execute(wanted).scalar()
-    if found is None:
+def receipt(tx: Tx, id: str, asked: Selection | None = None) -> Receipt:
+    """What is kept of a receipt: all but the names of what was erased, unless it is told them.
+
+    Raises NotFound, also for one of what lies outside the transaction's scope.
+    """
+    wanted = sa.select(rows.c.receipt, rows.c.request).where(*_is(tx, id), rows.c.state == DONE)
+    row, seed = tx.conn.execute(wanted).first(), known(tx, _SECRET)
+    if row is None or seed is None or not _is_for(tx, seed, row.request):
         raise NotFound(f"there is no receipt {id!r} here; an erasure that is under way has none yet")
-    return decode(Receipt, json.loads(found))
+    kept = decode(Receipt, json.loads(row.receipt))
+    if asked is None:
+        return kept
+    return signed(seed, replace(kept, **{one.name: getattr(asked, one.name) for one in fields(Selection)}))
 
 
 def was_asked(tx: Tx, asked: Selection) -> bool:
-    """Whether the same was erased before."""
+    """Whether the same was erased before, where the scope may know of it."""
     seed = known(tx, _SECRET)
     if seed is None:
         return False
-    told = canonical_json({"subject": _subject(seed, tx.tenant, asked)})
-    wanted = sa.select(rows.c.id).where(rows.c.tenant == tx.tenant, rows.c.request == told).limit(1)
-    return tx.conn.execute(wanted).first() is not None
+    begins = _done(_subject(seed, tx.tenant, asked), None).removesuffix("}")
+    wanted = sa.select(rows.c.request).where(rows.c.tenant == tx.tenant, rows.c.request.startswith(begins))
+    return any(_is_for(tx, seed, request) for request in tx.conn.execute(wanted).scalars())
 
 
 def public_key(tx: Tx) -> ErasureKey:
@@ -187,6 +208,26 @@ def _subject(seed: bytes, tenant: str, asked: Selection) -> str:
     return hmac.digest(hmac.digest(seed, b"subjects", "sha256"), told.encode(), "sha256").hex()
 
 
+def _hashed(seed: bytes, tenant: str, agent: str | None, user: str | None) -> tuple[str | None, str | None]:
+    """Whose alone what was erased is, told to those who know the names."""
+    key = hmac.digest(seed, b"owners", "sha256")
+    told = (None if one is None else canonical_json([tenant, kind, one]) for kind, one in (("a", agent), ("u", user)))
+    of_agent, of_user = (None if one is None else hmac.digest(key, one.encode(), "sha256").hex() for one in told)
+    return of_agent, of_user
+
+
+def _may_know(tx: Tx, progress: Progress) -> bool:
+    """Whether all of it lies within the scope."""
+    return tx.scope.agent in (None, progress.agent) and tx.scope.user in (None, progress.user)
+
+
+def _is_for(tx: Tx, seed: bytes, request: str) -> bool:
+    """Whether the scope may know of the erasure of which this is kept."""
+    of_agent, of_user = json.loads(request)["whose"]
+    own_agent, own_user = _hashed(seed, tx.tenant, tx.scope.agent, tx.scope.user)
+    return own_agent in (None, of_agent) and own_user in (None, of_user)
+
+
 def _backups(progress: Progress) -> str:
     if not progress.turns and not progress.sessions and not progress.keys:
         return "nothing was there to erase; backups of before an earlier erasure are as its receipt says"
@@ -196,10 +237,20 @@ def _backups(progress: Progress) -> str:
     return "backups of before cannot tell what was erased: the keys that it was sealed with are dropped"
 
 
+def _request(asked: Selection) -> str:
+    """What is kept of what was asked until it is done."""
+    return canonical_json({"selection": encode(asked)})
+
+
+def _done(subject: str, whose: tuple[str | None, str | None] | None) -> str:
+    """What is kept of it then."""
+    return canonical_json({"subject": subject} | ({} if whose is None else {"whose": whose}))
+
+
 def _told(progress: Progress) -> dict[str, str]:
-    done = {name: getattr(progress, name) for name in ("sessions", "turns", "readable", "logs")}
+    done = {name: getattr(progress, name) for name in ("agent", "user", "sessions", "turns", "readable", "logs")}
     said = done | {"counts": dict(progress.counts), "holds": list(progress.holds), "quiet": progress.quiet}
-    return {"request": canonical_json({"selection": encode(progress.asked)}), "receipt": canonical_json(said)}
+    return {"request": _request(progress.asked), "receipt": canonical_json(said)}
 
 
 def _progress(row: Any) -> Progress:
