@@ -9,11 +9,18 @@ from pathlib import Path
 import pytest
 
 from commands import Commands
+from noticeable import open_memory
 
 
 def kept(home: Path) -> list[str]:
     with closing(sqlite3.connect(home / "carryover.db")) as conn:
         return [row[0] for row in conn.execute("SELECT body FROM bodies ORDER BY session, seq")]
+
+
+def work(home: Path, **settings: object) -> None:
+    """A worker does all that is due."""
+    with open_memory(home, **settings) as memory:
+        memory.engine.worker.drain()
 
 
 def encryption(carryover: Commands) -> tuple[str, str]:
@@ -38,6 +45,21 @@ def test_what_was_readable_is_sealed(carryover: Commands, home: Path, monkeypatc
     carryover("log", "s3", "We ship today.")
     assert not any("ship" in body for body in kept(home))
     assert "We ship on Friday." in carryover("window", "s1")
+
+
+def test_a_database_that_was_sealed_just_now_is_sound(
+    carryover: Commands, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARRYOVER_ENCRYPTION", "false")
+    for session in ("s1", "s2"):
+        carryover("log", session, "We decided to use PostgreSQL for the ledger.")
+    work(home, encryption=False)
+    monkeypatch.delenv("CARRYOVER_ENCRYPTION")
+    carryover("keys", "seal")
+    assert "the database is sound" in carryover("db", "check")
+    assert "the form that is set" in carryover.err
+    work(home)
+    assert carryover.json("db", "check").keys() == {"faults", "repaired", "log"}
 
 
 def test_a_new_database_seals_from_its_start(carryover: Commands, home: Path) -> None:

@@ -92,11 +92,12 @@ def check(
     """
     settings = memory.local("db check")
     with open_store(settings) as store:
-        report, notes = _looked(store, quick), checks.notes(store)
+        report = _looked(store, quick)
         repaired = repair and any(fault.repairable for fault in report.faults)
         if repaired:
             checks.repair(store)
             report = _looked(store, quick)
+        notes = checks.notes(store)
     if as_json:
         read = {} if quick else {"log": asdict(report.log)}
         show.as_json({"faults": report.faults, "repaired": repaired, **read, **({"notes": notes} if notes else {})})

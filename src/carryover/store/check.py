@@ -98,16 +98,18 @@ def size(tx: Tx) -> int:
 
 def notes(store: Store) -> list[str]:
     """What is no fault of the data, and should be known all the same."""
-    if store.dialect.name != "postgresql":
-        return []
     with store.read(EVERY_TENANT) as tx:
-        here = postgres_facts.server(tx.conn)
-    if not here.unbound:
-        return []
-    return [
-        f"row-level security does not hold for the role {here.role!r}, a superuser or one that bypasses it; "
-        "use an ordinary role in database_url"
-    ]
+        found = [
+            f"workers bring the text index of tenant {tenant!r} into the form that is set; start one where none runs"
+            for tenant in sorted(damage.changing(tx))
+        ]
+        here = postgres_facts.server(tx.conn) if tx.dialect.name == "postgresql" else None
+    if here is not None and here.unbound:
+        found.append(
+            f"row-level security does not hold for the role {here.role!r}, a superuser or one that bypasses it; "
+            "use an ordinary role in database_url"
+        )
+    return found
 
 
 def repair(store: Store) -> None:

@@ -84,6 +84,13 @@ def suspects(tx: Tx) -> Iterator[tuple[str, str]]:
     return ((tenant, ALL) for tenant in sorted(found))
 
 
+def changing(tx: Tx) -> set[str]:
+    """In `EVERY_TENANT`, the tenants whose text index workers bring into the form that is set, now or soon."""
+    alive = jobs.c.kind == REINDEX, jobs.c.subject == ALL, jobs.c.dead_at.is_(None)
+    armed = tx.conn.execute(sa.select(jobs.c.tenant).where(jobs.c.tenant.is_not(None), *alive)).scalars()
+    return wording.unlike(tx, armed)
+
+
 def look(tx: Tx) -> Iterator[Damage]:
     """Everything that is wrong with the tenant's index; the first of it is to be mended first."""
     return (found for check in _LOOKS if (found := check(tx)) is not None)
