@@ -166,6 +166,23 @@ def test_no_kept_version_tells_what_too_few_say_since_users_were_erased(tenant: 
     assert not any(name.encode() in (content or b"") for content in told for name in names)
 
 
+@pytest.mark.parametrize("vectors", [True, False])
+def test_without_an_embedder_labels_of_erased_users_go_all_the_same(tenant: Tenant, vectors: bool) -> None:
+    tenant.add(by_users(5, ["florps"], WORDS))
+    tenant.add(by_users(3, ["kraddles"], WORDS))
+    tenant.refit()
+    tenant.place()
+    if not vectors:
+        bare = [replace(one, vector=None, space=None) for one in tenant.all()]
+        tenant.store.transact(tenant.scope, lambda tx: preferences.relabel(tx, tenant.vault, bare))
+    later = Tenant(tenant.store, tenant.vault, tenant.scope, embedder=None)
+    assert later.look() is None  # nothing has changed
+    tenant.store.transact(tenant.scope, lambda tx: subjects.erase_user(tx, "u0"))
+    assert later.worker.run_one((fitting.KIND,), tenant=tenant.scope.tenant)
+    assert later.names == {"florps"}
+    assert b"kraddle" not in packed(later.book)
+
+
 def test_a_user_whose_key_was_dropped_counts_no_more(tenant: Tenant) -> None:
     tenant.add(by_users(3, ["florps"], WORDS))
     assert tenant.refit().new == 1

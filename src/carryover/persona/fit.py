@@ -57,6 +57,13 @@ def grown(book: Codebook, phrases: Phrases, *, floor: int, seed: int = SEED) -> 
     return making.book() if making.changed else book
 
 
+def shrunk(book: Codebook, phrases: Phrases, *, floor: int) -> Codebook:
+    """The book without what fewer users than the floor are left of; nothing is learned, so no phrase needs a vector."""
+    making = _Making(book, floor, SEED)
+    making.drop(phrases)
+    return making.book() if making.changed else book
+
+
 class _Making:
     """The next version of a book, facet by facet."""
 

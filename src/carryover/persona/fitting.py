@@ -25,7 +25,7 @@ from carryover.persona import plain
 from carryover.persona.book import Codebook, packed, resown, seeded, unpacked
 from carryover.persona.books import Books
 from carryover.persona.drift import Need, drift, need
-from carryover.persona.fit import grown, refitted
+from carryover.persona.fit import grown, refitted, shrunk
 from carryover.persona.phrases import Phrases, embedded, gathered
 from carryover.persona.plain import Pooled
 from carryover.persona.starter import seeds
@@ -166,11 +166,14 @@ def _plain(means: Means, work: Work) -> Codebook | None:
 
 def _facets(means: Means, work: Work) -> Codebook | None:
     phrases, embedder = work.phrases, means.embedder
-    if phrases is None or embedder is None:
-        return None  # labels are known by their names alone
-    if not phrases.all:  # whatever was learned, nobody says it any more
-        made = work.book and grown(work.book, phrases, floor=means.floor)
-        return None if made is None or made is work.book else replace(made, why="growth", preferences=0, users=0)
+    if phrases is None:
+        return None
+    if embedder is None or not phrases.all:  # nothing is learned; what too few users are left of goes all the same
+        made = work.book and shrunk(work.book, phrases, floor=means.floor)
+        if made is None or made is work.book:
+            return None
+        count, users = (phrases.preferences, phrases.users) if phrases.all else (0, 0)
+        return replace(made, why="growth", preferences=count, users=users)
     shipped = seeds(means.books.facets.get(work.tenant, {}))
     book, moved = work.book, False
     if book is None:
