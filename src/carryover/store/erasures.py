@@ -231,9 +231,15 @@ def _is_for(tx: Tx, seed: bytes, request: str) -> bool:
 def _backups(progress: Progress) -> str:
     if not progress.turns and not progress.sessions and not progress.keys:
         return "nothing was there to erase; backups of before an earlier erasure are as its receipt says"
-    if progress.readable or progress.logs:
-        what = f"{progress.readable} sessions that were not sealed" if progress.readable else "archived logs"
-        return f"backups of before can still tell {what}; let them expire, or erase there as well"
+    told: list[str] = []
+    if progress.readable:
+        told.append(f"{progress.readable} sessions that were not sealed")
+    if progress.logs:
+        told.append("archived logs")
+    if progress.asked.of_user is None and any(progress.counts[name] for name in ("preferences", "personas_shown")):
+        told.append("what was noticed of users there, which is sealed with their own keys")
+    if told:
+        return f"backups of before can still tell {' and '.join(told)}; let them expire, or erase there as well"
     return "backups of before cannot tell what was erased: the keys that it was sealed with are dropped"
 
 

@@ -50,6 +50,9 @@ _COUNT = sa.text(
 ).bindparams(
     sa.bindparam("words", type_=dialect.ARRAY(sa.Text)), sa.bindparam("counts", type_=dialect.ARRAY(sa.BigInteger))
 )
+_UNCOUNT = sa.text("DELETE FROM frequencies WHERE tenant = :tenant AND word = ANY(:words) AND chunks <= 0").bindparams(
+    sa.bindparam("words", type_=dialect.ARRAY(sa.Text))
+)
 # The rarer a word, the more it weighs; the longer a chunk, the less each of its words.
 _MATCH = """
 SELECT n, sum(weight * :k1s / (1 + :k1 * (1 - :b + :b * size / :usual))) AS score
@@ -172,7 +175,7 @@ class Postgres:
         _tally(conn, tenant, [row for row in rows if row.n in there], -1)
 
     def purge(self, conn: sa.Connection) -> None:
-        """Nothing is only marked here: the rows are gone with their transaction."""
+        """Nothing is only marked here: rows are gone with their transaction."""
 
     def matching(
         self,
@@ -231,6 +234,8 @@ def _tally(conn: sa.Connection, tenant: str, rows: Sequence[Chunk], sign: int) -
         words = sorted(tally)
         counts = [sign * tally[word] for word in words]
         conn.execute(_COUNT, {"tenant": tenant, "words": words, "counts": counts})
+        if sign < 0:
+            conn.execute(_UNCOUNT, {"tenant": tenant, "words": words})  # a word that nothing says is not kept
 
 
 def _wanted(tenant: str, bounds: Bounds) -> list[str]:
