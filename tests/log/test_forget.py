@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from carryover.core import chain
 from carryover.core.erasure import Receipt, Selection, run_of
 from carryover.core.errors import Conflict, Forbidden, Held, Invalid, NotFound, StoreUnavailable
+from carryover.core.persona import EXPLICIT, Preference, Quote
 from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.core.session import ERASED, Draft, retraction
 from carryover.core.step import About
@@ -23,7 +25,19 @@ from carryover.memory import consolidate
 from carryover.memory.choice import Extractors
 from carryover.memory.rules import Rules
 from carryover.recall import index
-from carryover.store import erasures, migrate, origins, queue, sessions, sessions_sealed, snapshots, turns
+from carryover.store import (
+    erasures,
+    migrate,
+    origins,
+    preferences,
+    profiles,
+    queue,
+    sessions,
+    sessions_sealed,
+    snapshots,
+    turns,
+)
+from carryover.store.codes_kept import Codes
 from carryover.store.sealing import Sealing
 from carryover.store.store import Store
 from carryover.store.tables import bodies
@@ -32,6 +46,7 @@ from carryover.store.vault import Vault
 from carryover.strategies.kept import Kept
 from carryover.strategies.view import Viewing, view
 from logbook import ACME, Book
+from waiting import until
 
 AGENT = "default"
 TALK = (
@@ -448,6 +463,68 @@ def test_a_legal_hold_keeps_what_it_names_until_it_is_released(
     assert legal.listed(store, ACME, released=True) == [released]
     clock.pass_(lifecycle.HELD_MS)
     worker(store).drain()
+    with pytest.raises(NotFound):
+        book.session("s")
+
+
+@pytest.mark.parametrize("named", [{"user": "ana"}, {"agent": AGENT, "session": "t"}])
+def test_a_hold_that_is_placed_meanwhile_keeps_what_is_known_of_the_user_with_what_is_left(
+    book: Book, store: Store, vault: Vault, monkeypatch: pytest.MonkeyPatch, named: dict[str, str]
+) -> None:
+    book.append("t", "We decided to rest.", user_id="ana")
+    said = Preference("pr", "ana", "tone", "casual", "like", True, False, EXPLICIT, Quote(AGENT, "t", 1, "casual"), 1)
+    with store.write(ACME) as tx:
+        preferences.add(tx, vault, [said])
+        profiles.touch(tx, "ana")
+    means = forget.Means(store, Codes(vault, None, 60))
+    placed: list[str] = []
+    finish = forget.finish
+
+    def late(*given: Any) -> Receipt:
+        placed.append(legal.place(store, ACME, reason="case 12", **named).id)
+        return finish(*given)
+
+    monkeypatch.setattr(forget, "_BATCH", 1)
+    monkeypatch.setattr(forget, "finish", late)
+    receipt = erase(means, user_id="ana")
+    assert (receipt.sessions, receipt.holds) == (1, tuple(placed))
+    assert [turn.content for turn in book.turns("t")] == ["We decided to rest."]
+    with store.read(ACME) as tx:
+        assert [one.value for one in preferences.of_user(tx, vault, "ana")] == ["casual"]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("how", ["asked", "expired"])
+def test_a_hold_waits_for_what_is_being_erased_and_an_erasure_for_a_hold(
+    book: Book, means: forget.Means, clock: Any, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    store, waits = means.store, "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    real, looked = forget._whole, threading.Event()
+
+    def waiting() -> bool:
+        with store.engine.connect() as conn:
+            return conn.exec_driver_sql(waits).scalar_one() > 0
+
+    def slow(*given: Any) -> None:
+        holder.start()
+        until(lambda: waiting() or looked.is_set())
+        assert not looked.is_set()  # else it would be answered for, and be gone
+        real(*given)
+
+    def place() -> None:
+        legal.place(store, ACME, session="s", agent=AGENT, reason="case 12")
+        looked.set()
+
+    holder = threading.Thread(target=place)
+    monkeypatch.setattr(forget, "_whole", slow)
+    if how == "asked":
+        erase(means, agent_id=AGENT, session_id="s")
+    else:
+        lifecycle.set_ttl(store, ACME, AGENT, "s", 1)
+        clock.pass_(1000)
+        worker(store).run_one(["expire"], tenant="acme")
+    holder.join(30)
+    assert looked.is_set()
     with pytest.raises(NotFound):
         book.session("s")
 

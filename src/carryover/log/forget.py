@@ -75,6 +75,7 @@ def erase(means: Means, scope: Scope, asked: Selection) -> Receipt:
     asked = _allowed(scope, asked, "write")
 
     def begin(tx: Tx) -> str:
+        holds.lock(tx)
         kept = selected.holding(tx, asked)
         if kept:
             raise holds.refusal(kept[0])
@@ -110,6 +111,7 @@ def finish(means: Means, scope: Scope, id: str, asked: Selection | None = None) 
     def some(tx: Tx) -> Progress | None:
         progress = erasures.held(tx, id)
         if progress is not None and progress.state == erasures.PENDING:
+            holds.lock(tx)
             _batch(tx, progress)
         return progress
 
@@ -234,11 +236,12 @@ def _batch(tx: Tx, progress: Progress) -> None:
     if len(found) == _BATCH:
         erasures.put(tx, progress)
         return
-    if asked.of_user is not None:
-        progress.took(subjects.erase_user(tx, asked.of_user))
-    if asked.of_agent is not None:
-        progress.took(subjects.erase_agent(tx, asked.of_agent))
     progress.holds = tuple(row.id for row in selected.holding(tx, asked))  # placed since it began
+    # What there is beside sessions tells of those that are held, too: then it stays with them.
+    if asked.of_user is not None and not progress.holds:
+        progress.took(subjects.erase_user(tx, asked.of_user))
+    if asked.of_agent is not None and not progress.holds:
+        progress.took(subjects.erase_agent(tx, asked.of_agent))
     progress.state = erasures.ERASED
     erasures.put(tx, progress)
     if asked.session_id is None:
@@ -310,7 +313,7 @@ def _drop(means: Means, scope: Scope, progress: Progress) -> tuple[int, tuple[st
     if progress.keys and store.sealing is not None:
         keys = store.sealing.drop(progress.keys)
     user = progress.asked.of_user
-    if user is not None and means.codes is not None and store.sealing is not None:
+    if user is not None and not progress.holds and means.codes is not None and store.sealing is not None:
         with store.write(scope) as tx:
             means.codes.drop(tx, user)
         keys += int(store.sealing.vault.drop(scope.tenant, user))

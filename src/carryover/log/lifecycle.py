@@ -12,7 +12,7 @@ from carryover.core.session import Session
 from carryover.core.usage import Usage
 from carryover.jobs.derivation import Derivation
 from carryover.log import forget
-from carryover.store import erasures, events, queue, selected, sessions
+from carryover.store import erasures, events, holds, queue, selected, sessions
 from carryover.store.store import Store, Tx
 
 LONGEST_HOLD_S = 30 * 86_400
@@ -104,6 +104,7 @@ def _expire(tx: Tx, job: Job, _version: int, _made: None) -> None:
     if _expired(tx, job) is None:
         return
     head = sessions.get(tx, job.agent_id, job.session_id)
+    holds.lock(tx)
     if selected.holding(tx, Selection(head.agent, head.session)):
         queue.arm(tx, [("expire", job.subject, tx.now + HELD_MS)])  # a legal hold keeps it: it is looked at again
         return

@@ -236,7 +236,9 @@ def _backups(progress: Progress) -> str:
         told.append(f"{progress.readable} sessions that were not sealed")
     if progress.logs:
         told.append("archived logs")
-    if progress.asked.of_user is None and any(progress.counts[name] for name in ("preferences", "personas_shown")):
+    if (progress.asked.of_user is None or progress.holds) and any(
+        progress.counts[name] for name in ("preferences", "personas_shown")
+    ):
         told.append("what was noticed of users there, which is sealed with their own keys")
     if told:
         return f"backups of before can still tell {' and '.join(told)}; let them expire, or erase there as well"

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from carryover.core.erasure import LegalHold
 from carryover.core.errors import Held, NotFound
 from carryover.core.ids import new_id
-from carryover.store import migrate
+from carryover.store import counters, migrate
 from carryover.store.persona_tables import preferences
 from carryover.store.store import Tx
 from carryover.store.tables import sessions
@@ -24,8 +24,14 @@ def require_known(tx: Tx) -> None:
     migrate.shut_out(tx.conn, tx.dialect, KNOWN_SINCE)
 
 
+def lock(tx: Tx) -> None:
+    """Until the transaction ends nobody else places a hold, or erases: what is not held now is not until then."""
+    counters.bump(tx, "holds", 0)
+
+
 def place(tx: Tx, *, agent: str | None, session: str | None, user: str | None, reason: str) -> LegalHold:
     """What is named may not be erased from now on."""
+    lock(tx)
     hold = LegalHold(new_id("hold"), reason, tx.scope.by.who, tx.now, agent, session, user)
     values = {"id": hold.id, "reason": reason, "placed_by": hold.placed_by, "placed_at": tx.now}
     tx.conn.execute(rows.insert().values(tenant=tx.tenant, agent=agent, session=session, user=user, **values))
