@@ -74,7 +74,10 @@ def holding(tx: Tx) -> sa.ColumnElement[bool]:
 
 
 def require_free(tx: Tx, user: str) -> None:
-    """Raises Held when what is known of the user, or was noticed in a session of theirs, is held."""
+    """Raises Held when what is known of the user, or was noticed in a session of theirs, is held; none is placed on it
+    until the transaction ends.
+    """
+    lock(tx)
     same = preferences.c.tenant == tx.tenant, preferences.c.user == user
     noticed = sa.exists().where(*same, rows.c.user.is_(None), keeps(preferences)).correlate(rows)
     for row in active(tx, sa.or_(rows.c.user == user, noticed)):
