@@ -40,6 +40,7 @@ HASHED = {
     "turns.digest": "hashed with the session's key",
     "chunks.terms": "words hashed with a secret of the tenant, the words themselves, or none: the setting `index`",
     "keys.hash": "of a secret of 256 bits",
+    "repeats.hash": "of an idempotency key, with a secret of the installation, for a day",
     "marks.uid": "of a record's own id",
     "spends.key": "of a record's own id",
 }

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from carryover.core.errors import Invalid, NotFound, VersionConflict
+from carryover.core.errors import Conflict, Invalid, NotFound, VersionConflict
 from carryover.core.scope import Scope
 from carryover.core.session import Appended, Draft, retraction
 from carryover.jobs.run import run
@@ -52,6 +52,7 @@ class Logs(RuleBasedStateMachine):
         self.models: list[dict[str, Model]] = [{}, {}]
         self.heard: list[int] = [0, 0]  # the newest event that each tenant was told of
         self.happened: list[list[str]] = [[], []]
+        self.spent: list[set[tuple[str, str]]] = [set(), set()]  # keys of erased sessions
 
     def teardown(self) -> None:
         """What is left behind is sound: heads, chains, indexes, and nothing of what was erased."""
@@ -66,10 +67,10 @@ class Logs(RuleBasedStateMachine):
     def append(self, who: int, name: str, turns: list[tuple[str, str | None]], expected: int | None) -> None:
         model = self.models[who].get(name, Model())
         drafts = tuple(Draft("user", word, idempotency_key=key) for word, key in turns)
-        clash = any(key in model.places and model.turns[model.places[key] - 1][0] != word for word, key in turns if key)
+        clash = next(filter(None, (self.refusal(who, name, model, word, key) for word, key in turns)), None)
         fresh = [(word, key) for word, key in turns if key is None or key not in model.places]
         if clash:
-            with pytest.raises(Invalid):
+            with pytest.raises(clash):
                 self.book(who).append(name, *drafts, expected_version=expected)
         elif fresh and expected is not None and expected != len(model.turns):
             with pytest.raises(VersionConflict) as conflict:
@@ -78,6 +79,12 @@ class Logs(RuleBasedStateMachine):
         else:
             done = self.book(who).append(name, *drafts, expected_version=expected)
             self.appended(who, name, model, done, turns, fresh)
+
+    def refusal(self, who: int, name: str, model: Model, word: str, key: str | None) -> type[Exception] | None:
+        """Why no turn can have this key; what was said in an erased session does not come back."""
+        if key in model.places:
+            return Invalid if model.turns[model.places[key] - 1][0] != word else None
+        return Conflict if (name, key) in self.spent[who] else None
 
     def appended(
         self, who: int, name: str, model: Model, done: Appended, turns: list[tuple[Any, str | None]],
@@ -138,8 +145,11 @@ class Logs(RuleBasedStateMachine):
     @rule(who=WHO, name=NAMES)
     def delete(self, who: int, name: str) -> None:
         if self.on(who, name, lambda *at: lifecycle.delete(*at)):
-            del self.models[who][name]
+            self.erased(who, name)
             self.happened[who].append("delete")
+
+    def erased(self, who: int, name: str) -> None:
+        self.spent[who] |= {(name, key) for key in self.models[who].pop(name).places}
 
     def on(self, who: int, name: str, verb: Callable[..., Any]) -> bool:
         """Whether the session was there, and so the verb did what it says."""
@@ -161,7 +171,7 @@ class Logs(RuleBasedStateMachine):
                 run(self.store, job, lifecycle.expiry())
         over = [n for n, m in self.models[who].items() if m.expires_at is not None and m.expires_at <= self.clock.at]
         for name in over:
-            del self.models[who][name]
+            self.erased(who, name)
             self.happened[who].append("expire")
 
     @rule(ms=st.sampled_from([0, 1, 700, 6_000, -300]))

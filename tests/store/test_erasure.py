@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from carryover.core.chunk import Chunk
 from carryover.core.digest import DIGEST_VERSION, Digest
-from carryover.core.errors import NotFound
+from carryover.core.errors import Conflict, NotFound
 from carryover.core.job import Job
 from carryover.core.pattern import Evidence, Pattern
 from carryover.core.persona import EXPLICIT, Preference, Quote
@@ -26,6 +26,7 @@ from carryover.core.usage import Cap, Usage
 from carryover.core.verdict import Verdict
 from carryover.jobs.derivation import Derivation
 from carryover.jobs.run import run
+from carryover.jobs.upkeep import upkeep
 from carryover.log import lifecycle
 from carryover.store import (
     archive,
@@ -42,6 +43,7 @@ from carryover.store import (
     personas_shown,
     preferences,
     queue,
+    repeats,
     sessions,
     snapshots,
     spends,
@@ -186,7 +188,7 @@ def test_the_test_fills_every_table_that_erasure_must_empty(book: Book) -> None:
     fill(book, "doomed", closes="earlier")
     held_elsewhere = {"counters", "extractors", "keys", "removals", "secrets", "spaces", "vectors"}
     held_elsewhere |= {"profiles", "persona_codes", "codebooks"}  # of users, and of all of them
-    held_elsewhere |= {"audit", "erasures", "holds"}  # what says that something was erased, or may not be
+    held_elsewhere |= {"audit", "erasures", "holds", "repeats"}  # what says that something was erased, or may not be
     held_elsewhere |= {"effects", "exposures", "formats", "patterns"}  # of no session, or in words of no session
     assert set(rows_naming(book.store, "doomed")) == {table.name for table in metadata.sorted_tables} - held_elsewhere
 
@@ -208,6 +210,7 @@ def test_nothing_of_the_session_is_left_but_what_says_so(book: Book) -> None:
     # What other sessions of the user were opened with told of this one too.
     changed = {"events", "usages", "counters", "jobs", "removals", "watermarks", "cursors", "patterns", "profiles"}
     changed |= {"audit", "erasures", "secrets"}  # the receipt, and what it is signed with
+    changed |= {"repeats"}  # hashes of idempotency keys
     for name in set(before) - changed - {"personas_shown"}:
         assert after[name] == before[name], name
     assert (len(after["jobs"]), len(after["watermarks"])) == (
@@ -256,9 +259,30 @@ def test_another_tenant_and_another_agent_keep_their_session_of_that_name(book: 
 def test_an_erased_session_begins_anew(book: Book) -> None:
     fill(book, "doomed")
     lifecycle.delete(book.store, ACME, "default", "doomed")
-    again = book.append("doomed", Draft("user", "other words", idempotency_key="k"))
+    again = book.append("doomed", Draft("user", "other words", idempotency_key="other"))
     assert (again.version, again.saved) == (1, True)
     assert book.session("doomed").user_id is None
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_is_sent_again_late_does_not_begin_it_anew(book: Book, clock: Any, begun: bool) -> None:
+    fill(book, "doomed")
+    lifecycle.delete(book.store, ACME, "default", "doomed")
+    if begun:
+        book.append("doomed", "begun anew")
+    late = Draft("user", "words of doomed", idempotency_key="k")
+    for _ in range(2):
+        clock.pass_(repeats.KEPT_MS // 2 - 1)
+        with pytest.raises(Conflict, match="before it was erased"):
+            book.append("doomed", late)
+        upkeep(book.store)
+    assert rows_naming(book.store, "words of") == {}
+    for scope, agent in ((Scope("zeta"), "default"), (ACME, "other")):
+        assert book.append("doomed", late, scope=scope, agent_id=agent).saved
+    clock.pass_(2)
+    with book.store.write(EVERY_TENANT) as tx:
+        assert repeats.sweep(tx) == 1
+    assert book.append("doomed", late).saved
 
 
 def test_a_worker_that_was_at_it_brings_nothing_back(book: Book, clock: Any) -> None:

@@ -10,7 +10,7 @@ from carryover.core.clock import DAY_MS
 from carryover.core.errors import StoreUnavailable
 from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.jobs.derivation import Derivation
-from carryover.store import personas_shown, queue, usages
+from carryover.store import personas_shown, queue, repeats, usages
 from carryover.store.store import Store
 
 STALE_MS = 2 * DAY_MS
@@ -18,8 +18,8 @@ STALE_MS = 2 * DAY_MS
 
 def upkeep(store: Store, keep_events_ms: int | None = None, derivations: Iterable[Derivation[Any, Any]] = ()) -> None:
     """Jobs that waited for a cap look again (it may have been raised), old reservations of dead workers are gone,
-    events older than `keep_events_ms` are gone, as are personas of sessions that never began, what expired sessions
-    held has left the files, and jobs that should have been armed are.
+    events older than `keep_events_ms` are gone, as are personas of sessions that never began and what was kept long
+    enough of erased ones, what expired sessions held has left the files, and jobs that should have been armed are.
 
     A reservation counts against the caps of its own day only, so after two days it has no effect any more.
     """
@@ -28,6 +28,7 @@ def upkeep(store: Store, keep_events_ms: int | None = None, derivations: Iterabl
             queue.release(tx)
             usages.forget_reservations(tx, before=tx.now - STALE_MS)
             personas_shown.sweep(tx)
+            repeats.sweep(tx)
         with store.write(EVERY_TENANT) as tx:
             tx.dialect.tend_events(tx.conn, tx.now, keep_events_ms)
         store.settle()

@@ -10,15 +10,16 @@ from typing import Any, cast
 from carryover.core import telemetry
 from carryover.core.chain import linked
 from carryover.core.clock import EARLIEST, LATEST
-from carryover.core.errors import CarryoverError, Invalid, NotFound, TooLarge, VersionConflict
+from carryover.core.errors import CarryoverError, Conflict, Invalid, NotFound, TooLarge, VersionConflict
 from carryover.core.event import Action
 from carryover.core.ids import check_id, check_session_id, new_id
 from carryover.core.job import subject_of
 from carryover.core.scope import Scope
 from carryover.core.session import KINDS, ROLES, Append, Appended, Draft, Json, Place, to_json
 from carryover.core.text import content_tokens, digest
-from carryover.store import events, hot, queue, sessions, turns
+from carryover.store import events, hot, queue, repeats, sessions, turns
 from carryover.store.commit import GroupCommit
+from carryover.store.repeats import Keyed
 from carryover.store.sessions import Head
 from carryover.store.store import Store, Tx
 
@@ -107,7 +108,11 @@ def append_all(tx: Tx, batch: Sequence[Prepared], limits: Limits) -> list[Append
     The transaction keeps other writers off the heads that it read, so what is decided here on them holds.
     """
     heads = sessions.find(tx, list({(p.request.agent_id, p.request.session_id): None for p in batch}))
-    page = _Page(tx, limits, heads, _known(tx, batch))
+    keys = _keys(batch)
+    # No key that was used before an erasure is kept for longer than these sessions have been there.
+    old = {at for at, head in heads.items() if head.created_at <= tx.now - repeats.KEPT_MS}
+    spent = repeats.spent(tx, [key for key in keys if key[:2] not in old])
+    page = _Page(tx, limits, heads, turns.keyed(tx, keys), spent)
     answers: list[Appended | CarryoverError] = []
     for prepared in batch:
         try:
@@ -141,9 +146,10 @@ class _Page:
         tx: Tx,
         limits: Limits,
         heads: dict[tuple[str, str], Head],
-        known: dict[tuple[str, str, str], tuple[int, str, str | None]],
+        known: dict[Keyed, tuple[int, str, str | None]],
+        spent: set[Keyed],
     ) -> None:
-        self.tx, self.limits, self.heads, self.known = tx, limits, heads, known
+        self.tx, self.limits, self.heads, self.known, self.spent = tx, limits, heads, known, spent
         self.changed: dict[tuple[str, str], Head] = {}
         self.rows: list[dict[str, Any]] = []
         self.events: list[tuple[Action, str, str, str | None, dict[str, Any]]] = []
@@ -204,6 +210,11 @@ class _Page:
         key = row["idempotency_key"]
         found = None if key is None else self.known.get((row["agent"], row["session"], key))
         if found is None:
+            if (row["agent"], row["session"], key) in self.spent:
+                raise Conflict(
+                    f"idempotency_key {key!r} was used in session {row['session']!r} before it was erased, and what "
+                    "is sent again does not come back; use a new key for new content"
+                )
             return None
         seq, id, was = found
         if was is not None and was != self.tx.hashed(sealed_by, row["digest"]):  # None: it was erased
@@ -267,14 +278,13 @@ def _user(scope: Scope, request: Append, head: Head | None) -> str | None:
     return head.user
 
 
-def _known(tx: Tx, batch: Sequence[Prepared]) -> dict[tuple[str, str, str], tuple[int, str, str | None]]:
-    keys = [
+def _keys(batch: Sequence[Prepared]) -> list[Keyed]:
+    return [
         (row["agent"], row["session"], row["idempotency_key"])
         for prepared in batch
         for row in prepared.rows
         if row["idempotency_key"] is not None
     ]
-    return turns.keyed(tx, keys)
 
 
 def _metadata(given: dict[str, Any] | Json, field: str, most: int) -> Json:

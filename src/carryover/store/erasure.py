@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from carryover.core.job import subject_of
-from carryover.store import archive, chunks, counters, cursors, marks, preferences, profiles, queue
+from carryover.store import archive, chunks, counters, cursors, marks, preferences, profiles, queue, repeats
 from carryover.store import tiers as tier_store
 from carryover.store.coding_tables import digests, evidence, origins, spends
 from carryover.store.coding_tables import marks as mark_rows
@@ -47,6 +47,7 @@ def erase(tx: Tx, agent: str, session: str) -> dict[str, int]:
     """
     # Jobs before counters, as everywhere: two that lock in one order never wait for each other.
     jobs = queue.cancel(tx, subject_of(agent, session))
+    repeats.spend(tx, agent, session)
     logs = _logs(tx, agent, session)
     users = preferences.users_of(tx, agent, session)
     for user in users:

@@ -35,6 +35,15 @@ holds = Table(
     **CLUSTERED,
 )
 
+# Idempotency keys of erased sessions, as hashes with a secret: nobody uses them again before `until`.
+repeats = Table(
+    "repeats",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("tenant", "hash")),
+    Column("until", BigInteger, nullable=False),
+    **CLUSTERED,
+)
+
 # Who did what that needs a right beyond reading and writing; `chain` makes a line that was changed or taken out show.
 audit = Table(
     "audit",

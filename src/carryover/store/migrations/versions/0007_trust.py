@@ -40,6 +40,13 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "repeats",
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("tenant", "hash")),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "hash"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "audit",
         sa.Column("tenant", sa.Text(), nullable=False),
         sa.Column("n", sa.BigInteger(), autoincrement=False, nullable=False),
