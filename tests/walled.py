@@ -17,6 +17,7 @@ from carryover.store.runs import STARTED
 from preferring import prefer
 
 CANARY = "kanarienvogel"  # in all that is kept of the tenant acme
+SUFFIX = "-of-acme"  # of every name there that a person gave
 # What each kind of id is called there, and a name of the same shape that nobody has.
 NAMES = {
     "agent": ("planner-of-acme", "planner-of-nixe"),

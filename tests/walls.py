@@ -21,7 +21,7 @@ from carryover.server.profile_page import ASSETS
 from carryover.store.store import Store
 from policy import POLICY
 from serving import Running
-from walled import CANARY, Tenant
+from walled import CANARY, SUFFIX, Tenant
 
 PAGES = ("/docs", "/openapi.json", *(f"/profile/{name}" for name in ASSETS))  # not in the document
 ACME, ZETA = "acme", "zeta"
@@ -48,6 +48,7 @@ PLAIN_IN_BODIES = {
     "memory_strategy", "texts", "by", "reason", "title", "lesson", "flavor", "summarizer_model", "summary_prefix",
     "compact_exclude_tools", "compact_include_tools", "placeholder",
 }  # fmt: skip
+PLACES = ("cursor", "event")  # kinds that say where a list begins
 FILLED = {"version": "1", "a": "1", "b": "1", "seq": "1", "decision": "try"}
 # The longest first: what is drawn anew may begin with as many digits as a number has.
 VOLATILE = re.compile(
@@ -67,7 +68,12 @@ class Route:
     carries: tuple[tuple[str, str, str], ...]
 
     def variants(self, strange: Mapping[str, str], own: Mapping[str, str]) -> Iterator[dict[str, str]]:
-        """What parameters say: all of them something strange, and each of them alone beside what is one's own."""
+        """What parameters say: all of them something strange, and each of them alone beside what is one's own.
+
+        Where a list begins somewhere, it is asked for from its beginning too: that parameter is left out first.
+        """
+        if any(kind in PLACES for *_, kind in self.carries):
+            yield {name: strange[kind] for _, name, kind in self.carries if kind not in PLACES}
         yield {name: strange[kind] for _, name, kind in self.carries}
         if len(self.carries) > 1:
             for _, name, kind in self.carries:
@@ -121,7 +127,7 @@ class Caller:
         self.tally.parameters.update((route.method, route.path, place, name) for place, name, _ in route.carries)
         path, query, headers = route.path, dict[str, str](), dict[str, str]()
         body = None if route.body is None else dict(route.body)
-        for place, name, _ in route.carries:
+        for place, name in ((place, name) for place, name, _ in route.carries if name in said):
             if place == "path":
                 path = path.replace("{" + name + "}", said[name])
             elif place == "query":
@@ -222,8 +228,8 @@ def leaks_in(answer: str, known: set[str], whose: Tenant) -> list[str]:
     """What of the tenant is in the answer, besides names that whoever asks has used."""
     for id in sorted(known, key=len, reverse=True):
         answer = answer.replace(id, "") if id else answer
-    names = [id for kind, id in whose.own.items() if len(id) > 8 and kind not in ("cursor", "event", "subject")]
-    return [word for word in (CANARY, *names) if word in answer]
+    names = [id for kind, id in whose.own.items() if len(id) > 8 and kind not in (*PLACES, "subject")]
+    return [word for word in (CANARY, SUFFIX, *names) if word in answer]
 
 
 def plain(answer: str, said: Mapping[str, str], whose: Tenant) -> str:
@@ -245,15 +251,15 @@ def probe(caller: Caller, route: Route, whose: Tenant, *, compares: bool) -> Non
             f"{where}: {status} tells {word}: {answer}"
             for word in leaks_in(answer, {*said.values(), *caller.wrote}, whose)
         ]
-        if compares:
+        if compares and is_told_by_name(route, said):
             other, likewise = caller.ask(route, ghost)
             if (status, plain(answer, said, whose)) != (other, plain(likewise, ghost, whose)):
                 caller.tally.differences.append(f"{where}: {status} {answer}\n  {other} {likewise}")
 
 
-def is_told_by_name(route: Route) -> bool:
+def is_told_by_name(route: Route, said: Mapping[str, str]) -> bool:
     """Whether an answer depends on names alone: where in a list it begins is another place for another id."""
-    return bool(route.carries) and all(kind not in ("cursor", "event") for _, _, kind in route.carries)
+    return bool(said) and all(kind not in PLACES for _, name, kind in route.carries if name in said)
 
 
 def assert_none(tally: Tally, said: str) -> None:

@@ -38,7 +38,11 @@ def now(store: Store, scope: Scope, agent_id: str) -> int:
     """The id of the newest event: where someone who asks for news from now on begins."""
     _reach(scope, agent_id)
     with store.read(scope) as tx:
-        return events.last_id(tx, agent_id)
+        if scope.user is None:
+            return events.last_id(tx, agent_id)
+        # When others were served last is theirs: whoever is narrowed to a user begins after the last of their own.
+        own = events.newest(tx, agent_id, Filter(), limit=1)
+        return own[0].id if own else 0
 
 
 def _reach(scope: Scope, agent_id: str) -> None:
