@@ -83,11 +83,12 @@ fuzz: $(READY)
 	CARRYOVER_FUZZ=long $(BIN)/python -m pytest -s tests/fuzz
 
 # Needs uv on the PATH; the locks name no index, so that any mirror serves.
-lock:
+lock: $(READY)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --group model \
 		--generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements/run.lock
 	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --group dev \
 		--generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements/dev.lock
+	$(BIN)/python -m supply parts
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .fuzz .import_linter_cache

@@ -23,6 +23,14 @@ def check_sbom() -> list[str]:
     return [] if same else [f"{sbom.FILE.name} is not what is locked; run `make sbom`"]
 
 
+def check_parts() -> list[str]:
+    return [
+        f"{path.name} is not what {locks.DEV.name} says; run `python -m supply parts`"
+        for path, roots in locks.PARTS.items()
+        if not path.exists() or path.read_text("utf-8") != locks.part(locks.DEV, roots)
+    ]
+
+
 def check_holes(service: str | None, must_answer: bool) -> list[str]:
     locked = [*locks.read(locks.RUN), *locks.read(locks.DEV)]
     lived = audit.Lived.read()
@@ -38,17 +46,20 @@ def check_holes(service: str | None, must_answer: bool) -> list[str]:
 
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m supply", description=__doc__)
-    arguments.add_argument("verb", choices=["check", "licences", "audit", "sbom"])
+    arguments.add_argument("verb", choices=["check", "licences", "audit", "sbom", "parts"])
     arguments.add_argument("--service", help="address that speaks the query protocol of OSV; else pip-audit's own")
     arguments.add_argument("--must-answer", action="store_true", help="fail where the advisory service cannot be asked")
     asked = arguments.parse_args()
     found: list[str] = []
     if asked.verb == "sbom":
         sbom.FILE.write_text(make_sbom(), "utf-8")
+    if asked.verb == "parts":
+        for path, roots in locks.PARTS.items():
+            path.write_text(locks.part(locks.DEV, roots), "utf-8")
     if asked.verb in ("check", "licences"):
         found += check_licences()
     if asked.verb == "check":
-        found += check_sbom()
+        found += check_sbom() + check_parts()
     if asked.verb in ("check", "audit"):
         found += check_holes(asked.service, asked.must_answer)
     sys.stderr.write("".join(f"{line}\n" for line in found))

@@ -55,7 +55,8 @@ def variables(text: str) -> set[str]:
 
 def test_compose_asks_for_the_secrets_that_the_example_lists(compose: dict[str, Any]) -> None:
     listed = re.findall(r"^(\w+)=$", (DEPLOY / "example.env").read_text(), re.MULTILINE)
-    assert variables((DEPLOY / "compose.yaml").read_text()) == set(listed)
+    asked = variables((DEPLOY / "compose.yaml").read_text())
+    assert {name for name in asked if not name.endswith("_IMAGE")} == set(listed)
 
 
 def test_compose_names_what_there_is(compose: dict[str, Any]) -> None:
@@ -77,9 +78,10 @@ def test_compose_gives_carryover_settings_that_it_knows(compose: dict[str, Any])
 
 
 def test_images_come_from_where_the_container_engine_looks_by_itself(compose: dict[str, Any]) -> None:
-    named = [service["image"] for service in compose["services"].values()]
+    named = [re.sub(r"\$\{\w+:-(.+)\}", r"\1", service["image"]) for service in compose["services"].values()]
     for path in DOCKERFILES:
-        named += re.findall(r"^FROM (\S+)", path.read_text(), re.MULTILINE)
+        named += re.findall(r"^ARG \w+_IMAGE=(\S+)", path.read_text(), re.MULTILINE)
+    assert "redis:7-alpine" in named
     assert not [image for image in named if "." in image.split("/")[0] and "/" in image]
 
 
@@ -93,10 +95,11 @@ def test_haproxy_leads_to_services_of_compose(compose: dict[str, Any]) -> None:
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
 def test_images_copy_what_there_is_and_run_as_nobody_special(path: Path) -> None:
     text = path.read_text()
-    context = ROOT if path.name == "Dockerfile" else DEPLOY
     copied = [name for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE) for name in line.split()[:-1]]
     assert copied
-    assert [name for name in copied if not (context / name).exists()] == []
+    assert [name for name in copied if not (ROOT / name).exists()] == []
+    sent = re.findall(r"^!(\S+)", path.with_name(f"{path.name}.dockerignore").read_text(), re.MULTILINE)
+    assert [name for name in copied if not any(name.strip("/") == one or one.startswith(name) for one in sent)] == []
     assert re.findall(r"^USER (\S+)", text, re.MULTILINE)[-1] in ("carryover", "postgres")
 
 
