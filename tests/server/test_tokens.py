@@ -286,7 +286,9 @@ def lies(issuer: Issuer) -> dict[str, bytes]:
         "keys elsewhere": json.dumps({"issuer": issuer.url, "jwks_uri": "http://evil.example/keys"}).encode(),
         "a file": json.dumps({"issuer": issuer.url, "jwks_uri": "file:///etc/passwd"}).encode(),
         "too deep": b"[" * 100_000,
-        "too much": b" " * (257 << 10) + b"{}",
+        # All that is asked for, and too much beside.
+        "too much": json.dumps({"issuer": issuer.url, "jwks_uri": issuer.url + KEYS, "keys": issuer.public()}).encode()
+        + b" " * (257 << 10),
         "half a letter": b'{"keys": "\xff',
     }
 
