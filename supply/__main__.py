@@ -38,9 +38,10 @@ def check_holes(service: str | None, must_answer: bool) -> list[str]:
     try:
         return found + audit.unaccepted(audit.holes(locked, service), lived)
     except audit.NoAnswer as why:
+        silent = f"known vulnerabilities are not looked up: the advisory service does not answer ({why})"
         if must_answer:
-            return [*found, f"the advisory service cannot be asked: {why}"]
-        sys.stdout.write(f"known vulnerabilities are not looked up: the advisory service cannot be asked ({why})\n")
+            return [*found, silent]
+        sys.stdout.write(f"{silent}; with a network, or `--service`, they are\n")
         return found
 
 

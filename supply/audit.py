@@ -6,6 +6,7 @@ Where the service does not answer, as on a machine without a network, that is sa
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -21,6 +22,7 @@ from typing import Any
 from supply.licences import KNOWN
 from supply.locks import Locked
 
+_CAUSE = re.compile(r"\[Errno -?\d+\] [^'\"()]+|timed out|\d{3} (?:Server|Client) Error", re.IGNORECASE)
 # A service that lets us wait is one that does not answer.
 _ANSWER_S, _FIRST_S, _LIMIT_S = 5, 15, 180  # one package, the first one with all that comes before, all of them
 
@@ -127,8 +129,15 @@ def _asked(file: Path, service: str | None, limit_s: float) -> dict[str, Any]:
         raise NoAnswer(f"no answer within {limit_s:.0f} s") from None
     # It ends with 1 both for what it found and for what went wrong; only what it found has a document.
     if not done.stdout.strip():
-        raise NoAnswer(textwrap.shorten((done.stderr.strip().splitlines() or ["no reason"])[-1], 160))
+        raise NoAnswer(_reason(done.stderr))
     return json.loads(done.stdout)
+
+
+def _reason(said: str) -> str:
+    """Why there is no answer, out of all that pip-audit and the libraries under it say."""
+    last = (said.strip().splitlines() or ["no reason"])[-1]
+    cause = _CAUSE.search(last)
+    return textwrap.shorten(last if cause is None else cause[0].split("] ")[-1], 100)
 
 
 def _pip_audit(file: Path, arguments: list[str], limit_s: float) -> subprocess.CompletedProcess[str]:
