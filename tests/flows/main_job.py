@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypedDict
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1])]
 
-from commands import ENTRY, Commands  # noqa: E402
+from commands import ENTRY, Commands, line_of, run, started  # noqa: E402
 from fakes.scripted import Scripted  # noqa: E402
 
 TALK = {
@@ -36,22 +36,75 @@ USER = "Let's use PostgreSQL for the ledger. Please always answer in metric unit
 
 
 def verbs(folder: Path) -> None:
-    """The command line on its own store, with the embedding model that comes with it."""
+    """The command line on its own store, with the embedding model that comes with it: conversations and memory."""
     carryover = Commands()
     carryover("log", "monday", USER, "--user", "ada")
-    carryover("consolidate", "monday")
+    finding = carryover.json("consolidate", "monday")["decisions"][0]["id"]
     assert "PostgreSQL" in carryover("context", "tuesday", "--user", "ada")
     assert carryover.json("search", "which database")["results"][0]["text"]
+    carryover("window", "monday")
+    carryover("sessions")
+    carryover("stream")
+    carryover("why", finding)
+    carryover("trace", "monday", "1")
+    carryover("verify")
     carryover("profile", "show", "ada")
+    line = carryover.json("profile", "choices")[0]["id"]
+    carryover("profile", "edit", "ada", "--pin", line)
+    carryover("profile", "why", "ada", line)
+    carryover("profile", "link", "ada")
+    carryover("profile", "refit")
+    carryover("profile", "overview")
+    carryover("profile", "erase", "ada", "--yes")
+    carryover("strategy", "set", "monday", "--set", "mode=trim")
     carryover("strategy", "show", "monday")
+    carryover("strategy", "view", "monday")
+    carryover("strategy", "unset", "monday", "--all")
+    carryover("strategy", "agent", "default", "--set", "mode=trim")
+    carryover("memory", "tiers")
+    carryover("memory", "restore", "monday")
     (folder / "eval" / "locomo").mkdir(parents=True)
     (folder / "eval" / "locomo" / "conv-1.json").write_text(json.dumps(TALK), "utf-8")
     carryover("eval", "recall", str(folder / "eval"), "--report", str(folder / "report"))
-    carryover("db", "check")
-    carryover("backup", str(folder / "backup"))
-    carryover("export", str(folder / "all.carryover"))
-    carryover("forget", "--session", "monday", "--yes")
+    carryover("eval", "strategies", "--made-up", "1", "--limit", "1")
+
+
+def operation(folder: Path) -> None:
+    """The command line, for whoever runs it: copies, erasures, holds, keys, jobs; and a worker."""
+    os.environ["CARRYOVER_EMBEDDER"] = "none"
+    carryover = Commands()
+    carryover("log", "monday", USER, "--user", "ada")
+    carryover("queue", "list")
+    carryover("queue", "dead")
+    carryover("queue", "retry", "--all")
+    with started("worker") as working:
+        assert "runs what is due" in line_of(working.stderr)
+        working.terminate()
+        assert working.wait(60) == 0
     carryover("doctor")
+    carryover("db", "upgrade")
+    carryover("db", "history")
+    carryover("db", "check")
+    carryover("db", "reindex")
+    carryover("db", "move", f"sqlite:///{folder / 'home' / 'carryover.db'}", f"sqlite:///{folder / 'moved.db'}")
+    carryover("backup", str(folder / "backup"), "--keys", str(folder / "keys"))
+    carryover("export", str(folder / "all.carryover"))
+    carryover("import", str(folder / "all.carryover"))
+    held = carryover.json("hold", "place", "--reason", "a case", "--session", "monday")["id"]
+    carryover("hold", "list")
+    carryover("hold", "release", held)
+    receipt = folder / "receipt.json"
+    carryover("forget", "--session", "monday", "--yes", "--receipt", str(receipt))
+    carryover("verify-erasure", "--canary", "PostgreSQL for the ledger", "--receipt", str(receipt))
+    carryover("extractors")
+    carryover("keys", "seal")
+    carryover("keys", "rotate-master")
+    key = carryover.json("keys", "create", "--label", "own")["id"]
+    carryover("keys", "list")
+    carryover("keys", "revoke", key)
+    carryover("audit", "--verify")
+    os.environ["CARRYOVER_HOME"] = str(folder / "elsewhere")
+    carryover("restore", str(folder / "backup"), "--keys", str(folder / "keys"))
 
 
 def coding_sessions(folder: Path) -> None:
@@ -61,10 +114,49 @@ def coding_sessions(folder: Path) -> None:
     for flavor in ("claude-code", "codex"):
         shutil.copytree(next(iter(sorted((golden / flavor).iterdir()))), folder / "logs" / flavor)
     assert carryover.json("ingest", str(folder / "logs"))["ingested"] > 0
+    plant(folder)
     carryover("detect")
-    carryover("patterns", "list")
+    id = carryover.json("patterns", "list")["patterns"][0]["id"]
+    carryover("patterns", "show", id)
+    carryover("patterns", "edit", id, "--lesson", "Read a file first.")
+    carryover("patterns", "reject", id)
+    carryover("patterns", "edit", id, "--lesson", "Read a file again first.")
+    carryover("patterns", "approve", id)
+    (folder / "repo" / ".git").mkdir(parents=True)
+    carryover("patterns", "distribute", id, "--repo", str(folder / "repo"), "--yes")
+    carryover("patterns", "measure", id)
+    carryover("patterns", "withdraw", id, "--yes")
     carryover("report", "--output", str(folder / "coding.html"))
     carryover("hooks", "install", "claude-code", "--yes")
+    carryover("hooks", "status")
+    carryover("hooks", "uninstall", "claude-code", "--yes")
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    begun = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+    said = [
+        {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": begun},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        asked,
+    ]
+    told = run("mcp", stdin="".join(f"{json.dumps(one)}\n" for one in said))
+    assert '"tools"' in told.stdout, told.stderr
+
+
+def plant(folder: Path) -> None:
+    """Five sessions that edited a file unread, so that something recurs."""
+    from carryover.core.scope import Scope
+    from carryover.opening import open_store
+    from carryover.settings import load
+    from carryover.store import digests
+    from planted import session, signal
+    from talk import begun
+
+    told = [
+        session(f"a{n}", signal("edit_before_read", "edit: not read", "Not read yet."), age_days=n) for n in range(5)
+    ]
+    with open_store(load(home=folder / "home").settings) as store, store.write(Scope()) as tx:
+        begun(tx, [(digest.agent_id, digest.session_id) for digest in told])
+        for digest in told:
+            digests.put(tx, digest)
 
 
 @contextmanager
@@ -160,7 +252,7 @@ def demo(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-PARTS = {one.__name__: one for one in (demo, verbs, coding_sessions, server_and_sdk, frameworks)}
+PARTS = {one.__name__: one for one in (demo, verbs, operation, coding_sessions, server_and_sdk, frameworks)}
 
 if __name__ == "__main__":
     root = Path(sys.argv[1])

@@ -21,7 +21,7 @@ _PLACES = {
 
 
 def _is_here(host: object) -> bool:
-    if host is None or isinstance(host, bytes) or host in ("", "localhost"):
+    if host is None or host in ("", "localhost"):
         return True
     try:
         return ipaddress.ip_address(str(host).partition("%")[0]).is_loopback
@@ -35,7 +35,9 @@ def _heard(event: str, arguments: tuple[object, ...]) -> None:
     told = arguments[_PLACES[event]]
     host = told[0] if isinstance(told, tuple) and told else told
     # A socket of the file system, and one of the kernel, is told by a path or by numbers.
-    if not isinstance(host, str) or (event == "socket.connect" and isinstance(told, str)) or _is_here(host):
+    if not isinstance(host, (str, bytes)) or (_PLACES[event] == 1 and not isinstance(told, tuple)):
+        return
+    if _is_here(host.decode("ascii", "replace") if isinstance(host, bytes) else host):
         return
     where = " < ".join(f"{one.filename}:{one.lineno}" for one in reversed(traceback.extract_stack()[-8:-1]))
     line = f"{event} {told!r} by {' '.join(sys.orig_argv[:4])} at {where}\n"
