@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,8 +17,9 @@ from carryover.core.errors import Forbidden, Invalid
 from carryover.core.scope import Scope
 from carryover.runtime import Carryover
 from carryover.store import audit
-from policy import POLICY
-from serving import Running
+from policy import POLICY, TURN
+from serving import Running, open_memory, serving
+from walled import CANARY, fill
 
 SERVERS = ("/metrics",)  # of the whole server, and of nobody's data
 
@@ -33,25 +35,59 @@ def lines(running: Running, **want: Any) -> list[AuditLine]:
         return audit.listed(tx, AuditFilter(**want))[0]
 
 
-def test_every_route_for_admins_leaves_a_line(running: Running, admin: httpx.Client) -> None:
-    bodies: dict[tuple[str, str], Any] = {(method, path): body for method, path, _, body in POLICY}
-    routes = {row[:2] for row in POLICY if row[2] == "admin" and row[1] not in SERVERS}
-    acts = {
-        ("GET", "/audit"): ("audit.read", "/audit"),
-        ("GET", "/extractors"): ("extractor.list", "/extractors"),
-        ("GET", "/profile/overview"): ("profile.overview", "/profile/overview"),
-        ("POST", "/profile/refit"): ("profile.refit", "/profile/refit"),
-        ("PUT", "/api/v1/agents/{agent_id}/memory"): ("strategy.set", "/api/v1/agents/planner/memory"),
-    }
-    elsewhere = {path for _, path in routes - acts.keys()}
-    assert all(path.startswith(("/patterns/", "/extractors/", "/erasures", "/holds")) for path in elsewhere), elsewhere
-    for (method, path), (action, asked) in acts.items():
-        id = f"request-{action}"
-        got = admin.request(method, asked, json=bodies[method, path], headers={"X-Request-Id": id})
-        assert got.status_code < 300, got.text
-        (line,) = lines(running, action=action)
-        assert (line.via, line.outcome, line.request_id) == ("http", "done", id)
-        assert line.who.startswith("key co_")
+def test_every_route_for_admins_leaves_a_line(tmp_path: Path) -> None:
+    (tmp_path / "desk" / ".git").mkdir(parents=True)
+    desk = str(tmp_path / "desk")
+    with open_memory(tmp_path / "home", coding={"repos": [desk]}) as memory, serving(memory) as running:
+        own = fill(memory).own
+        about = f"/patterns/{own['pattern']}"
+        text, again = ({"lesson": f"Read a file {word} you edit it."} for word in ("before", "well before"))
+        held = {"reason": "a case", "session_id": "s"}
+        # In this order each of them can be done: method, route, what is asked for, body, action.
+        acts: list[tuple[str, str, str, Any, str]] = [
+            ("GET", "/audit", "/audit", None, "audit.read"),
+            ("GET", "/extractors", "/extractors", None, "extractor.list"),
+            (
+                "POST",
+                "/extractors/{name}/{decision}",
+                f"/extractors/{own['extractor']}/refuse",
+                None,
+                "extractor.refuse",
+            ),
+            ("GET", "/profile/overview", "/profile/overview", None, "profile.overview"),
+            ("POST", "/profile/refit", "/profile/refit", {"wait": False}, "profile.refit"),
+            ("PUT", "/api/v1/agents/{agent_id}/memory", "/api/v1/agents/a/memory", {"mode": "trim"}, "strategy.set"),
+            ("PATCH", "/patterns/{id}", about, text, "pattern.edit"),
+            ("POST", "/patterns/{id}/reject", f"{about}/reject", None, "pattern.reject"),
+            ("PATCH", "/patterns/{id}", about, again, "pattern.edit"),
+            ("POST", "/patterns/{id}/approve", f"{about}/approve", None, "pattern.approve"),
+            ("POST", "/patterns/{id}/distribute", f"{about}/distribute", {"repos": [desk]}, "pattern.distribute"),
+            ("POST", "/patterns/{id}/withdraw", f"{about}/withdraw", None, "pattern.withdraw"),
+            ("POST", "/holds", "/holds", held, "hold.place"),
+            ("GET", "/holds", "/holds", None, "hold.list"),
+            ("DELETE", "/holds/{id}", f"/holds/{own['hold']}", None, "hold.release"),
+        ]
+        assert {(method, route) for method, route, *_ in acts} == {
+            (method, path) for method, path, right, _ in POLICY if right == "admin" and path not in SERVERS
+        }
+        with running.http(running.key("admin")) as http:
+            for n, (method, _, asked, body, action) in enumerate(acts):
+                got = http.request(method, asked, json=body, headers={"X-Request-Id": f"request-{n}"})
+                assert got.status_code < 300, f"{asked}: {got.text}"
+                told = [line for line in lines(running) if line.request_id == f"request-{n}"]
+                assert {(line.action, line.via, line.outcome) for line in told} == {(action, "http", "done")}, asked
+                assert all(line.who.startswith("key co_") for line in told)
+        assert CANARY not in str(lines(running))
+
+
+def test_an_erasure_leaves_a_line_though_it_needs_no_admin(running: Running) -> None:
+    with running.http(running.key("write")) as http:
+        assert http.post("/sessions/s/turns", json=TURN).status_code == 201
+        got = http.delete("/memory/default/s", headers={"X-Request-Id": "mine"})
+        assert got.status_code == 200
+    (line,) = lines(running, action="erase")
+    assert (line.subject, line.request_id) == (got.json()["receipt"]["id"], "mine")
+    assert line.detail == "1 sessions, 1 turns, 1 keys"
 
 
 def test_a_profile_of_somebody_else_is_and_one_s_own_is_not(running: Running, admin: httpx.Client) -> None:

@@ -38,7 +38,7 @@ def place(
         holds.require_known(tx)
     with store.write(scope) as tx:
         hold = holds.place(tx, agent=agent, session=session, user=user, reason=reason)
-        audit.note(tx, action="hold", subject=hold.id)
+        audit.note(tx, action="hold.place", subject=hold.id)
         return hold
 
 
@@ -46,7 +46,9 @@ def listed(store: Store, scope: Scope, *, released: bool = False) -> list[LegalH
     """The holds in force, the newest first; with `released` also those of before. Raises Forbidden."""
     _require(scope)
     with store.read(scope) as tx:
-        return holds.listed(tx, released=released)
+        found = holds.listed(tx, released=released)
+    audit.record(store, scope, action="hold.list", subject="legal holds")
+    return found
 
 
 def release(store: Store, scope: Scope, id: str) -> LegalHold:
@@ -54,7 +56,7 @@ def release(store: Store, scope: Scope, id: str) -> LegalHold:
     _require(scope)
     with store.write(scope) as tx:
         hold = holds.release(tx, id)
-        audit.note(tx, action="release", subject=id)
+        audit.note(tx, action="hold.release", subject=id)
         return hold
 
 
