@@ -1,7 +1,8 @@
 """The Model Context Protocol over HTTP: each request by itself, with the same keys as the HTTP API.
 
-On loopback no key is needed as long as none exists. A process that hands on to a server with a key of its own serves
-loopback only: whoever could reach it would act with that key.
+On loopback no key is needed as long as none exists and the settings name no issuer of tokens; tokens open nothing here.
+A process that hands on to a server with a key of its own serves loopback only: whoever could reach it would act with
+that key.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import anyio
 import uvicorn
 
 from carryover.core.errors import CarryoverError, Invalid, TooMany, Unauthorized
-from carryover.core.scope import EVERY_TENANT, Caller, Scope
+from carryover.core.scope import EVERY_TENANT, Caller
 from carryover.integrations.mcp import Memory, server
 from carryover.runtime import Carryover
 from carryover.store import keys
@@ -109,12 +110,11 @@ def _admitted(memory: Memory, secret: str) -> tuple[Memory, str | None]:
     store = memory.engine.store
     if not secret:
         with store.read(EVERY_TENANT) as tx:
-            if keys.exist(tx):
+            if memory.engine.settings.oidc is not None or keys.exist(tx):
                 raise Unauthorized("no API key was given; send `Authorization: Bearer <key>`")
         return memory, None
     key = keys.admitted(store, secret)
-    with store.write(Scope(key.tenant)) as tx:
-        keys.touch(tx, key, secret)
+    keys.used(store, key, secret)
     return memory.seen_by(replace(key.scope, by=Caller(key.scope.by.who, "mcp"))), key.rate
 
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from carryover.core import telemetry
 from carryover.core.clock import parse_time
-from carryover.core.errors import Forbidden, StoreUnavailable, Unauthorized
+from carryover.core.errors import Forbidden, Unauthorized
 from carryover.core.scope import DEFAULT, EVERY_TENANT, Caller, Right, Scope
 from carryover.jobs.logger import logger_for
 from carryover.persona import links
@@ -134,10 +134,8 @@ class Doors:
     def _look_up(self, secret: str) -> Entry:
         store = self._memory.engine.store
         key = keys.admitted(store, secret)
-        now = store.clock.now()
-        if key.is_due(now):
-            _touch(self._memory, key, secret)
-        left_s = KNOWN_S if key.expires_at is None else min(KNOWN_S, (key.expires_at - now) / 1000)
+        keys.used(store, key, secret)
+        left_s = KNOWN_S if key.expires_at is None else min(KNOWN_S, (key.expires_at - store.clock.now()) / 1000)
         return Entry(key.scope, key.rate, time.monotonic() + left_s)
 
     def _open_link(self, token: str, by_link: bool) -> Scope:
@@ -206,14 +204,6 @@ def moment(text: str | None, field: str) -> int | None:
 def named(in_body: str | None, in_query: str | None) -> str:
     """The agent that body or query names."""
     return next((name for name in (in_body, in_query) if name is not None), DEFAULT)
-
-
-def _touch(memory: Carryover, key: keys.Key, secret: str) -> None:
-    try:
-        with memory.engine.store.write(key.scope) as tx:
-            keys.touch(tx, key, secret)
-    except StoreUnavailable:
-        return  # the key is good all the same; its last use is noted another time
 
 
 def _refuse_other_sites(request: Request) -> None:

@@ -6,13 +6,14 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 import sqlalchemy as sa
 
 from carryover.core.clock import Time, rfc3339
-from carryover.core.errors import Forbidden, Invalid, NotFound, Unauthorized
+from carryover.core.errors import Forbidden, Invalid, NotFound, StoreUnavailable, Unauthorized
 from carryover.core.scope import EVERY_TENANT, RIGHTS, Caller, Right, Scope
 from carryover.store import audit
 from carryover.store.secrets import secret as installation_secret
@@ -128,6 +129,13 @@ def touch(tx: Tx, key: Key, secret: str | None = None) -> None:
     if secret is not None and _alone(tx):
         hashed = _peppered(installation_secret(tx, _PEPPER), secret)
         tx.conn.execute(mine.where(keys.c.hash == _plain(secret)).values(hash=hashed))
+
+
+def used(store: Store, key: Key, secret: str) -> None:
+    """What `touch` does, where it is due; while nothing can be written it is done another time."""
+    if key.is_due(store.clock.now()):
+        with suppress(StoreUnavailable), store.write(key.scope) as tx:
+            touch(tx, key, secret)
 
 
 def listed(tx: Tx) -> list[Key]:
