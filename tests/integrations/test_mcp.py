@@ -336,10 +336,8 @@ def test_once_there_is_a_key_every_request_needs_one_and_sees_what_it_may(tmp_pa
 
 
 def test_where_an_issuer_of_tokens_is_named_nobody_comes_in_without_a_key(tmp_path: Path) -> None:
-    trusted = json.dumps({"issuer": "https://login.example.org", "audience": "carryover"})
-    with http_server(tmp_path, CARRYOVER_OIDC=trusted) as (url, _):
-        for headers in ({}, {"Authorization": "Bearer a.b.c"}):
-            assert httpx.post(url, json={}, headers=headers).status_code == 401
+    with http_server(tmp_path, CARRYOVER_OIDC='{"issuer": "https://login.example.org", "audience": "x"}') as (url, _):
+        assert httpx.post(url, json={}).status_code == 401
 
 
 def test_a_key_has_its_rate_here_too_and_ends_in_its_time(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from carryover.core.errors import StoreUnavailable
 from carryover.server.routes import health
 from carryover.store import migrate
+from policy import TURN
 from serving import Running, open_memory, serving
 
 
@@ -20,6 +21,15 @@ def test_a_sound_server_lives_and_is_ready(http: httpx.Client) -> None:
     for path in ("/health/live", "/health/ready"):
         got = http.get(path)
         assert (got.status_code, got.json()["status"]) == (200, "ok")
+
+
+def test_how_much_a_tenant_has_to_do_is_told_to_nobody_without_a_key(running: Running, http: httpx.Client) -> None:
+    assert http.post("/sessions/s/turns", json=TURN).status_code == 201
+    assert http.get("/health").json()["queue"]["due"] >= 1
+    with running.http(running.key("read")) as own, running.http("co_nobody") as stranger:
+        assert own.get("/health").json()["queue"]["due"] >= 1
+        asked = stranger.get("/health")
+        assert (asked.status_code, asked.json()["status"], asked.json()["queue"]) == (200, "ok", {})
 
 
 def test_a_store_that_is_away_is_said_and_leaves_the_process_alive(

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from carryover.core.errors import CarryoverError, StoreUnavailable, Unauthorized
+from carryover.core.errors import CarryoverError, StoreUnavailable
 from carryover.server import answers, pages
 from carryover.server.deps import Reader
 from carryover.server.errors import Stopping
@@ -29,11 +29,11 @@ router = APIRouter(tags=["server"])
 async def health(request: Request) -> Response:
     """How store, cache and queue are; 503 when down. The queue is that of the caller's tenant, if it sends a key."""
     state = request.app.state
-    memory = state.memory
+    memory, known = state.memory, True
     try:
         memory = memory.seen_by(await state.doors.scope(request))
-    except (Unauthorized, CarryoverError):
-        memory = state.memory
+    except CarryoverError:
+        known = False  # how the server is, anybody may ask; how much a tenant has to do, nobody without a key
     log = memory.engine.log
     store = {"engine": memory.engine.store.dialect.name, "appends": log.requests, "commits": log.commits}
     cache = {**_cache(state.memory.engine.redis), "keys": state.doors.known}
@@ -42,7 +42,8 @@ async def health(request: Request) -> Response:
     except StoreUnavailable as cause:
         down = {"status": "down", "store": {**store, "status": "down", "reason": cause.message}, "cache": cache}
         return answers.answer({**down, "queue": {}, "notes": (), "version": VERSION}, 503, {"Retry-After": "1"})
-    shown = {"status": found.status, "store": {**store, "status": "ok"}, "cache": cache, "queue": found.queue}
+    shown = {"status": found.status, "store": {**store, "status": "ok"}, "cache": cache}
+    shown["queue"] = found.queue if known else {}
     return answers.answer({**shown, "notes": found.notes, "version": VERSION})
 
 
