@@ -14,7 +14,7 @@ from carryover.core.errors import TooMany
 from carryover.core.scope import Scope
 from carryover.server.gate import RUNNING, SHARE, Gate
 from carryover.store import queue
-from serving import open_memory, serving
+from serving import Running, open_memory, serving
 
 
 def gate(most: int = 1000) -> Gate:
@@ -87,6 +87,16 @@ def test_a_tenant_has_its_share_while_others_are_about_and_lines_take_turns() ->
         assert "late" in crowd.running
 
     run(test)
+
+
+def test_strangers_take_no_place_of_a_tenant(running: Running) -> None:
+    secret = running.key("read")
+    with running.http(secret) as http:
+        assert http.get("/usage").status_code == 200
+    tenant_of = running.server._gate._tenant_of
+    assert tenant_of([(b"authorization", f"Bearer {secret}".encode())]) == "default"
+    for strange in ([], [(b"authorization", b"Bearer co_nobody")], [(b"authorization", b"Basic eA==")]):
+        assert tenant_of(strange) == ""
 
 
 def test_when_all_lines_are_too_long_the_longest_gives_way() -> None:

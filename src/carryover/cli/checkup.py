@@ -66,7 +66,8 @@ def remote(settings: Settings) -> Iterator[Check]:
         yield Check("server", "broken", f"{settings.url}: {failure.message}", "start it, or correct url and api_key")
         return
     counts = ", ".join(f"{n} {name}" for name, n in health.queue.items())
-    said = "; ".join((f"{settings.url} is {health.status}", f"jobs: {counts}", *health.notes))
+    jobs = (f"jobs: {counts}",) if counts else ()  # strangers are not told
+    said = "; ".join((f"{settings.url} is {health.status}", *jobs, *health.notes))
     if health.status == "ok":
         yield Check("server", "ok", said)
     else:
