@@ -14,6 +14,7 @@ from carryover.core.scope import Scope
 from carryover.core.usage import Cap
 from carryover.jobs.worker import Worker
 from carryover.log import lifecycle
+from carryover.memory.rules import Rules
 from carryover.recall import index, reindex, search
 from carryover.recall.embed import Models, embedding
 from carryover.settings import load
@@ -25,7 +26,7 @@ from carryover.store.tables import chunks as rows
 from carryover.store.tables import vectors
 from carryover.store.vault import Vault
 from clocks import FrozenClock
-from talk import say
+from talk import consolidate, say
 
 LINES = ["The quetzal sleeps on the roof.", "A roof is no place for birds.", "It likes roofs, and so do I."]
 FORMS: list[wording.Index] = ["hashed", "plain", "none"]
@@ -131,6 +132,18 @@ def test_a_change_of_the_setting_is_carried_out_by_the_worker(
     assert found(store, scope, "quetzals") == ((LINES[:1], "text") if after != "none" else ([], "vectors"))
     lifecycle.delete(store, scope, "ada", "s1")
     assert check.check(store) == []
+
+
+@pytest.mark.parametrize("form", ["hashed", "plain"])
+def test_what_a_turn_says_takes_no_second_place_as_a_finding(store: Store, scope: Scope, form: wording.Index) -> None:
+    store.index = form
+    say(store, scope, "s1", ["I prefer aisle seats on trains. The dining car closes at nine.", "A roof is no place."])
+    consolidate(store, scope, "s1", Rules())
+    catch_up(store)
+    kept = search.search(store, scope, Query("aisle seats on trains", kinds=("preference", "fact")), embedder=None)
+    assert kept.results, "the rules find a preference here"
+    hits = search.search(store, scope, Query("The dining car closes at nine, aisle seats on trains"), embedder=None)
+    assert [hit.kind for hit in hits.results] == ["turn", "turn"]
 
 
 def test_what_is_said_while_the_form_changes_is_found(store: Store, scope: Scope) -> None:

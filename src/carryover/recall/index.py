@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from carryover.core.chunk import Chunk
@@ -141,10 +141,8 @@ def _of_turn(work: IndexWork, turn: Turn) -> Iterator[Chunk]:
     text = turn.text
     kept = [text] if len(text) <= most else [text[: most * 3 // 4], text[-(most // 4) :]]
     parts = [part for piece in kept for part in cut(piece)]
-    # Name and date are part of what is indexed: questions name them as often as what was said.
-    head = terms(f"{spoken_date(turn.created_at)} {turn.name or ''}")
     for i, part in enumerate(parts):
-        yield Chunk(
+        chunk = Chunk(
             n=0,
             kind="turn",
             ref=turn.id,
@@ -159,8 +157,16 @@ def _of_turn(work: IndexWork, turn: Turn) -> Iterator[Chunk]:
             text=part,
             created_at=turn.created_at,
             parts=len(parts),
-            terms=" ".join([*head, *terms(part)]),
         )
+        yield replace(chunk, terms=" ".join(terms_of(chunk)))
+
+
+def terms_of(chunk: Chunk) -> list[str]:
+    """The terms that a part of a turn is found by, read out of it: what it keeps of them may be hashes, or nothing.
+
+    Name and date are part of them: questions name them as often as what was said.
+    """
+    return [*terms(f"{spoken_date(chunk.created_at)} {chunk.name or ''}"), *terms(chunk.text)]
 
 
 def _of_finding(work: IndexWork, finding: Finding) -> Chunk:

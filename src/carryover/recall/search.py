@@ -17,7 +17,7 @@ from carryover.guard.inert import inert
 from carryover.guard.redact import longest_clean
 from carryover.recall import dense, fuse, lexical, when
 from carryover.recall.fuse import WEIGHTS, Arm, Clues, Ranked, Scale, Weights
-from carryover.recall.index import cut
+from carryover.recall.index import cut, terms_of
 from carryover.recall.lexical import Asked, Matches
 from carryover.recall.words import terms
 from carryover.store import chunks, cited, digests, snapshots, vectors, verdicts
@@ -185,7 +185,7 @@ def _hits(tx: Tx, ranked: Sequence[Ranked], asked: Asked, query: Query) -> list[
             break
         chunk = one.chunk
         if chunk.kind == "turn":
-            said.append({*chunk.terms.split(), *terms(chunk.role)})  # findings begin with who said it
+            said.append({*terms_of(chunk), *terms(chunk.role)})  # findings begin with who said it
             sources: tuple[Source, ...] = (Source(chunk.session_id, chunk.first, chunk.last, _quote(chunk, asked)),)
         else:
             # A finding that says no more than a turn above it would only take another hit's place.
