@@ -38,9 +38,10 @@ INJECT = {"memory_injection": True, "injection_max_tokens": 1_000}
 
 @dataclass(frozen=True)
 class Stand:
-    """Two server processes on one database, with a worker process."""
+    """Two server processes on one database, with a worker process; `readable` is one that seals nothing."""
 
     url: str
+    readable: bool
     home: Path
     servers: tuple[httpx.Client, httpx.Client]
 
@@ -95,16 +96,16 @@ def stand(
             name = databases.lend()
             stack.callback(databases.take_back, name)
             url = request.getfixturevalue("postgres").url(name)
+        readable = request.param == "postgresql"
         model = {"llm": "anthropic:claude-haiku-5-5", "llm_api_key": "k", "llm_base_url": fake.url}
-        opened = [
-            stack.enter_context(serving_process(home, "--no-worker", database_url=url, **model))[1] for _ in (0, 1)
-        ]
-        settings = {"HOME": str(home), "DATABASE_URL": url, "EMBEDDER": "none"}
+        given = {"database_url": url, "encryption": str(not readable), **model}
+        opened = [stack.enter_context(serving_process(home, "--no-worker", **given))[1] for _ in (0, 1)]
+        settings = {"HOME": str(home), "DATABASE_URL": url, "EMBEDDER": "none", "ENCRYPTION": str(not readable)}
         given = {**os.environ, **{f"CARRYOVER_{key}": value for key, value in settings.items()}}
         worker = stack.enter_context(subprocess.Popen([ENTRY, "worker"], env=given, stderr=subprocess.DEVNULL))
         stack.callback(worker.kill)
         one, other = (stack.enter_context(httpx.Client(base_url=address, timeout=60)) for address in opened)
-        yield Stand(url, home, (one, other))
+        yield Stand(url, readable, home, (one, other))
 
 
 def turn(n: int) -> list[dict[str, Any]]:
@@ -213,6 +214,7 @@ def test_what_is_erased_or_expires_is_gone_with_all_that_was_made_of_it(stand: S
         say(stand, f"beside-{name}", {"role": "user", "content": "What of the quay?"}, **about)
         told = stand.both(f"beside-{name}", agent_id=name, memory_strategy=INJECT).json()
         assert (told["injected"], secret in told["items"][0]["content"]) == ("used", True)
+        assert bool(_tables_with(stand, secret)) == stand.readable
         held = stand.rows(strategies, summaries, views, agent_run_events)
         assert {table: any(row.session == name for row in rows) for table, rows in held.items()} == {
             "strategies": True, "summaries": True, "views": True, "agent_run_events": True,

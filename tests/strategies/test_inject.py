@@ -13,9 +13,11 @@ from carryover.core.strategy import Strategy, Summary
 from carryover.core.text import told_tokens
 from carryover.core.verdict import Verdict
 from carryover.log import lifecycle
-from carryover.store import sessions, summaries, verdicts
+from carryover.store import sessions, sessions_sealed, summaries, verdicts
+from carryover.store.sealing import Sealing
 from carryover.store.snapshots import Link
 from carryover.store.store import Store
+from carryover.store.vault import Vault
 from carryover.strategies.inject import MOST, Injection, injection
 from carryover.strategies.sections import rendered
 from clocks import FrozenClock
@@ -25,6 +27,14 @@ from talk import note, remember, say
 STRATEGY = Strategy(memory_injection=True)
 EVERYWHERE = replace(STRATEGY, injection_reach="user")
 LINES = {"Decisions": ["The crane lifts 40 tonnes."], "Open tasks": ["Ask Mia for the soil report."]}
+
+
+@pytest.fixture
+def store(store: Store, vault: Vault) -> Store:
+    """A store that seals, as one does that is opened by its settings."""
+    store.sealing = Sealing(vault)
+    sessions_sealed.begins(store)
+    return store
 
 
 def summary(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from carryover.core.clock import Time
 from carryover.core.snapshot import Snapshot
-from carryover.store import snapshots, summaries, verdicts
+from carryover.store import sealed, snapshots, summaries, verdicts
 from carryover.store.parts import parts
 from carryover.store.sessions import Head
 from carryover.store.store import Tx
@@ -63,14 +63,15 @@ def holds(tx: Tx, other: Other) -> bool:
 
 
 def text_of(tx: Tx, other: Other) -> str:
-    """The text of the summary that stands for the session."""
-    wanted = sa.select(summary_rows.c.text).where(
+    """The text of the summary that stands for the session; "" where it was erased."""
+    wanted = sa.select(summary_rows).where(
         summary_rows.c.tenant == tx.tenant,
         summary_rows.c.agent == other.agent,
         summary_rows.c.session == other.session,
         summary_rows.c.id == other.summary,
     )
-    return tx.conn.execute(wanted).scalar_one()
+    found = sealed.opened(tx, summary_rows, tx.conn.execute(wanted))
+    return next((text for _, (text,) in found), "")
 
 
 def snapshot_of(tx: Tx, other: Other, at: Time) -> Snapshot:
