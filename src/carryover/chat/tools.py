@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,6 +14,8 @@ from carryover.core.clock import rfc3339
 from carryover.core.errors import Invalid
 from carryover.core.session import Turn
 from carryover.guard.inert import inert
+from carryover.guard.names import name_of
+from carryover.guard.visible import visible
 from carryover.runtime import Carryover
 from carryover.store import sessions, turns
 
@@ -21,6 +24,7 @@ OUTPUT = 16_000  # characters of one output
 _HITS, _HIT = 6, 600  # how many are told, and characters of each
 _ASKED = 24  # hits that are asked for: some are others'
 _TURNS = 50  # that are read at once
+_HEAD = re.compile(r"^\[turn\b", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ def _line(hit: Hit) -> str:
     text = " ".join(inert(hit.text).split())
     shown = text if len(text) <= _HIT else text[: _HIT - 1] + "…"
     said = hit.voice or hit.kind
-    return f'- {rfc3339(hit.created_at)[:10]}, session {hit.session_id}{turn}, {hit.kind} by {said}: "{shown}"'
+    return f"- {rfc3339(hit.created_at)[:10]}, session {hit.session_id}{turn}, {hit.kind} by {said}: {json.dumps(shown, ensure_ascii=False)}"
 
 
 def _read(here: Here, given: Mapping[str, Any]) -> str:
@@ -126,8 +130,9 @@ def _whole(given: Mapping[str, Any], name: str) -> int:
 def _bounded(found: Sequence[Turn]) -> str:
     told, left = list[str](), OUTPUT
     for turn in found:
-        named = f" {turn.name}" if turn.name else ""
-        text = f"[turn {turn.seq}, {turn.role} {turn.kind}{named}]\n{turn.text}"
+        named = f" {name}" if (name := name_of(turn.name)) else ""
+        said = _HEAD.sub("(turn", visible(turn.text))  # nobody's words begin a turn of somebody else
+        text = f"[turn {turn.seq}, {turn.role} {turn.kind}{named}]\n{said}"
         told.append(text[:left])
         left -= len(text)
         if left <= 0:

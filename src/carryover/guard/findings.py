@@ -13,6 +13,7 @@ from carryover.core.session import Turn
 from carryover.core.snapshot import Closed, Extraction, Finding, Found
 from carryover.core.voice import MARK, Voice, is_marked, is_outside, most_trusted, unmarked, voice_of
 from carryover.guard.echo import Echo
+from carryover.guard.inert import inert
 from carryover.guard.orders import claims, commands, overrides
 from carryover.guard.redact import longest_clean, redact
 from carryover.guard.visible import visible
@@ -91,7 +92,9 @@ class _Check:
         quote = longest_clean(one.quote)
         if not quote.strip():
             return None
-        made = replace(one, text=redact(visible(one.text)), quote=quote, subject=redact(visible(one.subject)))
+        # Whoever reads findings as JSON may tell them to a model as they are.
+        text, subject = inert(one.text, labels=True), inert(one.subject, labels=True)
+        made = replace(one, text=text, quote=quote, subject=subject)
         if is_outside(said.voice):
             return None if commands(one.quote) or commands(one.text) or claims(one.text) else _marked(made)
         if said.voice == "assistant" and one.kind != "fact" and commands(one.quote) and not self._is_agreed(one):

@@ -19,6 +19,7 @@ from carryover.core.session import Session, Turn, genuine
 from carryover.core.snapshot import Extraction, Finding, Snapshot, nothing
 from carryover.core.text import estimate_tokens
 from carryover.core.usage import Usage
+from carryover.guard import ours
 from carryover.guard.findings import guarded
 from carryover.guard.redact import redact
 from carryover.jobs.derivation import Derivation
@@ -186,6 +187,7 @@ def follow(
     Where there are none, because all were taken back, nobody is asked.
     """
     known = _live(last, others, ended)
+    turns = ours.said(turns)
     extraction, usage = extractor.extract(turns, known) if turns else (Extraction(by=last.by), Usage())
     extraction = guarded(extraction, turns, known)
     merged = merge(last, others, extraction, turns, now=now, ended=ended, new_id=lambda: new_id("f"))

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from carryover.core.headings import HEADINGS
 from carryover.core.persona import EXPLICIT, IMPLIED, LONGEST_QUOTE, Noticed
 from carryover.core.sentences import INJECTED, Sentence, sentences
 from carryover.core.session import Turn
 from carryover.core.usage import Usage
+from carryover.guard.ours import without_ours
 from carryover.persona.lexicon import Lexicon, bare_words, is_everyday, words_of
 from carryover.persona.lexicon_cues import THIS_ONCE
 from carryover.persona.lint import refused
@@ -138,24 +138,6 @@ def heard(turn: Turn, ours: Told) -> Iterator[tuple[str, str]]:
     for sentence in sentences(without_ours(turn.text[:MOST_CHARS])):
         if not sentence.quoted and not ours.repeats(sentence.text):
             yield from _pieces(sentence)
-
-
-def without_ours(text: str) -> str:
-    """The text without the parts that begin with a heading of ours; what is left stands as it stood."""
-    if not any(heading in text for heading in HEADINGS):
-        return text
-    kept: list[str] = []
-    ours = False
-    for part in text.split("\n\n"):
-        lines = part.strip().splitlines()
-        first = lines[0].strip() if lines else ""
-        if first in HEADINGS:
-            ours = True
-        elif first and not first.startswith(("#", "-", "*")):
-            ours = False
-        if not ours:
-            kept.append(part)
-    return "\n\n".join(kept)
 
 
 def _cut(text: str) -> int:

@@ -20,6 +20,7 @@ from carryover.core.session import Turn
 from carryover.core.strategy import Strategy, Summary
 from carryover.core.text import canonical_json, count_tokens, estimate_tokens
 from carryover.core.usage import Usage
+from carryover.guard import ours
 from carryover.jobs.derivation import Derivation
 from carryover.store import events, queue, sessions, summaries, turns
 from carryover.store.sessions import Head
@@ -134,7 +135,7 @@ def _live(tx: Tx, head: Head, after: int, last: int) -> Iterator[Turn]:
         for turn in turns.between(tx, head.agent, head.session, after + 1, min(after + PAGE_TURNS, last)):
             is_gone = any(first <= turn.seq <= end for first, end in gone)
             if turn.kind in _KINDS and not is_gone and not turn.is_injected:
-                yield turn
+                yield from ours.said([turn])
         after += PAGE_TURNS
 
 
