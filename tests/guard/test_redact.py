@@ -192,6 +192,56 @@ def test_a_secret_is_masked_by_where_it_stands(place: str) -> None:
         assert redact(masked) == masked
 
 
+SPOKEN = [
+    ("my wifi password is {}", "Sommer2024!x"),
+    ("The password for staging is {}, please remember it.", "tr0ub4dor&3"),
+    ("The password of the old admin account was {}.", "tr0ub4dor&3"),
+    ("pw: {}", "hunter2!!9"),
+    ("Kennwort: {}", "Geheim123xyz"),
+    ("Das Passwort f\u00fcr den Server lautet {}", "Geheim123xyz"),
+    ("contrase\u00f1a: {}", "Secreta123x"),
+    ("mot de passe : {}", "Secret123x"),
+    ("\u5bc6\u7801\uff1a{}", "Abc12345xyz"),
+    ("\u043f\u0430\u0440\u043e\u043b\u044c: {}", "Abc12345xyz"),
+    ("smtp_pass: {}", "S3cr3tPass9"),
+    ("the passcode is {}", "99XyZ1234"),
+    ("my PIN is {}", "4821"),
+    ("passphrase: {}", "correct horse battery staple"),
+    ("my token is {} ok", "a8F3kLm29QwErTy77ZxCvB12"),
+    ("the AWS secret is {}", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKy"),
+    ("mysql -u root -p{} shop", "S3cr3tPass9"),
+    ("sshpass -p '{}' ssh a@b", "S3cr3tPass9"),
+    ("curl -u admin:{} https://x.example", "S3cr3tPass9"),
+]
+
+
+@pytest.mark.parametrize(("said", "secret"), SPOKEN)
+def test_a_secret_is_masked_where_it_is_said_to_be_one(said: str, secret: str) -> None:
+    masked = redact(said.format(secret))
+    assert masked in [said.format(f"[secret: {kind}]") for kind in ("password", "token")]
+    assert redact(masked) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the password is stored in the vault",
+        "the password for staging is in 1password",
+        "the password was changed on 12 May",
+        "password is at least 12 characters long",
+        "hashed_password = argon2.hash_password(password)",
+        "The token is 24 letters long.",
+        "the secret is version-2-of-the-recipe",
+        "shopping is 2000 times nicer",
+        "PIN 13 is high",
+        "curl -u $USER:$PASS https://x.example",
+        "mysql -u root -p shop",
+    ],
+)
+def test_what_is_said_of_secrets_is_none(text: str) -> None:
+    assert redact(text) is text
+
+
 @pytest.mark.parametrize("kind", ["RSA PRIVATE KEY", "PRIVATE KEY", "OPENSSH PRIVATE KEY", "PGP PRIVATE KEY BLOCK"])
 @pytest.mark.parametrize("how", ["lines", "json", "json in json", "begins", "ends"])
 def test_a_private_key_is_masked_as_a_whole(kind: str, how: str) -> None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from carryover.guard.spoken import spoken
+
 _MASK = "[secret: "
 _MASKED = re.compile(r"\[secret: [a-z. ]{1,40}\]")
 _RUN = 20  # letters and digits that the shortest token has in one piece
@@ -340,20 +342,20 @@ _WORDY = re.compile(r"\A[a-z]+(?:[-_.][a-z0-9]{1,12})+\Z")
 
 
 def _without_named(text: str) -> str:
-    """What follows a name that secrets are given is masked, where it looks like one."""
+    """What follows a name that secrets are given is masked, where it looks like one, and what is said to be one."""
     lowered = text.lower()
     if len(lowered) != len(text):  # a few letters of few scripts: names of secrets are not written in them
         lowered = "".join(char.lower() if char.isascii() else char for char in text)
-    names = [name for name in _NAMES if name in lowered]
-    if not names:
+    found = [span for name in _NAMES if name in lowered for span in _named(text, lowered, name)]
+    found = sorted([*found, *spoken(text, lowered, lambda secret: _is_password(secret) and not _CODE.search(secret))])
+    if not found:
         return text
-    found = sorted(span for name in names for span in _named(text, lowered, name))
     made, last = list[str](), 0
     for start, end, kind in found:
         if start >= last:
             made += [text[last:start], f"{_MASK}{kind}]"]
             last = end
-    return "".join([*made, text[last:]]) if made else text
+    return "".join([*made, text[last:]])
 
 
 def _named(text: str, lowered: str, name: str) -> Iterator[tuple[int, int, str]]:
