@@ -93,8 +93,8 @@ def _line(hit: Hit) -> str:
     turn = f", turn {source.first}" if source is not None and source.first else ""
     text = " ".join(inert(hit.text).split())
     shown = text if len(text) <= _HIT else text[: _HIT - 1] + "…"
-    said = hit.voice or hit.kind
-    return f"- {rfc3339(hit.created_at)[:10]}, session {hit.session_id}{turn}, {hit.kind} by {said}: {json.dumps(shown, ensure_ascii=False)}"
+    said = f"{hit.kind} by {hit.voice or hit.kind}: {json.dumps(shown, ensure_ascii=False)}"
+    return f"- {rfc3339(hit.created_at)[:10]}, session {hit.session_id}{turn}, {said}"
 
 
 def _read(here: Here, given: Mapping[str, Any]) -> str:

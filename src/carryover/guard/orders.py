@@ -7,22 +7,15 @@ wall. That is where a text came from; these keep what is plainly an attack from 
 
 from __future__ import annotations
 
-import codecs
 import re
 import unicodedata
 from functools import lru_cache
 
+from carryover.guard.looks import LEET, LOOKS, squeezed
 from carryover.guard.visible import visible
 
 MOST_CHARS = 4_000  # looked at of a text
 
-# Letters of other alphabets that look like ours.
-_LOOKS = str.maketrans(
-    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0432\u0458\u0455\u04bb\u0501\u051b\u051d\u043c\u043a\u0442"
-    "\u043d\u03b1\u03b5\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7\u0131\u0261\u0251\u0475\u217c\u2019",
-    "aeopcyxibjshdqwmkthaeiknoptuxigavl'",
-)
-_LEET = str.maketrans("013457@$!|", "oieastasil")
 _NOT_WORDS = re.compile(r"[^\w']+")
 
 _RULES = (
@@ -190,12 +183,12 @@ def overrides(text: str) -> bool:
     lowered = _folded(seen)
     if _SPACED.search(lowered) and _hides(lowered):
         return True
-    if not _HINT.search(lowered) and not _HINT.search(lowered.translate(_LEET)):
+    if not _HINT.search(lowered) and not _HINT.search(lowered.translate(LEET)):
         return _hides(lowered) if len(lowered.split()) <= 3 else False
     spoken = _spoken(lowered)
     if any(pattern.search(spoken) for pattern in _NARROW) or _hides(lowered):
         return True
-    leet = lowered.translate(_LEET)
+    leet = lowered.translate(LEET)
     return leet != lowered and any(pattern.search(_spoken(leet)) for pattern in _NARROW[:3])
 
 
@@ -217,7 +210,7 @@ def _folded(text: str) -> str:
     """In lower case, letters that look like ours as ours, without accents."""
     if text.isascii():
         return text.lower()
-    composed = unicodedata.normalize("NFKC", text).lower().translate(_LOOKS)
+    composed = unicodedata.normalize("NFKC", text).lower().translate(LOOKS)
     return "".join(c for c in unicodedata.normalize("NFD", composed) if not unicodedata.combining(c))
 
 
@@ -226,5 +219,4 @@ def _spoken(lowered: str) -> str:
 
 
 def _hides(lowered: str) -> bool:
-    letters = re.sub(r"[\W_]+", "", lowered)
-    return any(map(_SQUEEZED.search, (letters, letters[::-1], codecs.encode(letters, "rot13"))))
+    return any(map(_SQUEEZED.search, squeezed(lowered)))

@@ -7,18 +7,12 @@ says. It errs on the side of refusing: a phrase that is not told costs little.
 
 from __future__ import annotations
 
-import codecs
 import re
 import unicodedata
 
 from carryover.core.persona import LONGEST_PHRASE
+from carryover.guard.looks import LEET, LOOKS, squeezed
 
-# Letters of other alphabets that look like ours; a word of them is read as what it looks like.
-_LOOKS = str.maketrans(
-    "аеорсухівјѕһԁԛԝмктнгАВЕКМНОРСТУХІЈЅαβεικνορτυχγηωΑΒΕΖΗΙΚΜΝΟΡΤΥΧıɡɑοѵⅼ",
-    "aeopcyxibjshdqwmkthrABEKMHOPCTYXIJSabeiknoptuxynwABEZHIKMNOPTYXigaovl",
-)
-_LEET = str.maketrans("013457@$!|", "oieastasil")
 _QUOTES = str.maketrans({'"': "'", "“": "'", "”": "'", "„": "'", "«": "'", "»": "'", "‘": "'", "’": "'", "`": "'"})
 
 _ALLOWED = frozenset(" -'’.,&+/()!?")  # beside letters
@@ -227,14 +221,13 @@ def _is_mixed(word: str) -> bool:
 
 def _by_words(text: str) -> str | None:
     """What it says, also where it is written to look like something else."""
-    lowered = text.lower().translate(_LOOKS).replace("’", "'")
+    lowered = text.lower().translate(LOOKS)
     bare = "".join(c for c in unicodedata.normalize("NFD", lowered) if not unicodedata.combining(c))
-    for read in dict.fromkeys((text.lower(), lowered, bare, bare.translate(_LEET))):
+    for read in dict.fromkeys((text.lower(), lowered, bare, bare.translate(LEET))):
         spoken = " ".join(re.sub(r"[^\w']+", " ", read).split())
         for reason, pattern in _PATTERNS:
             if pattern.search(spoken):
                 return reason
-        letters = re.sub(r"[\W_]+", "", read)
-        if any(map(_SQUEEZED.search, (letters, letters[::-1], codecs.encode(letters, "rot13")))):
+        if any(map(_SQUEEZED.search, squeezed(read))):
             return "it hides an order to the model"
     return None
