@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from carryover.core.session import Kind, Role, Turn, to_json
@@ -374,6 +374,9 @@ TALK = st.lists(st.tuples(ROLE, TEXT), max_size=6)
 
 @settings(max_examples=150, deadline=None)
 @given(TALK)
+@example([("assistant", "Let's use Redis for the cache. `"), ("user", "yes, do that`")])
+@example([("assistant", "Let's use Redis for the cache.a`Let's use Redis for the cache."), ("user", "yes, do that")])
+@example([("assistant", "Let's use Redis for the cache.Let's use Redis for the cache.`"), ("user", "yes, do that`")])
 def test_any_text_gives_grounded_findings_and_the_same_again(said: list[tuple[Role, str]]) -> None:
     turns = talk(*said)
     first, again = read(turns), read(turns)

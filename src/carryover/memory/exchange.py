@@ -11,7 +11,7 @@ from carryover.core.snapshot import Found
 from carryover.memory import claims, cues, wants
 from carryover.memory.ground import atoms
 from carryover.memory.judge import Verdict, found
-from carryover.memory.speech import LONGEST_TEXT, Spoken, shorten, statement
+from carryover.memory.speech import LONGEST_TEXT, Spoken, paired, shorten, statement
 from carryover.memory.words import content, is_english
 
 _ASKS_FOR_CHOICE = re.compile(
@@ -162,8 +162,8 @@ def _chosen(proposals: Sequence[Sentence], one: Spoken) -> Sentence | None:
 def _together(before: Spoken, said: Sentence, one: Spoken, verdict: Verdict) -> Found:
     """What was proposed or asked, with the reply behind it, cited to both turns."""
     bare = statement(said.text)
-    answer = f" ({one.label}: {shorten(one.sentences[0].text, 80)})"
-    text = shorten(bare, LONGEST_TEXT - len(answer)) + answer
+    answer = f" ({one.label}: {paired(shorten(one.sentences[0].text, 80))})"
+    text = paired(shorten(bare, LONGEST_TEXT - len(answer))) + answer
     made = found(verdict, text, bare, said.quote, before)
     return replace(made, last=one.turn.seq, salience=min(1.0, round(made.salience + 0.1, 3)), valid_from=None)
 
@@ -187,7 +187,7 @@ def _answer(before: Spoken, one: Spoken) -> list[Found]:
     if len(content(answer)) > 10 or len(one.sentences) > 3 or not is_english(question):
         return []
     verdict = Verdict("decision" if choice else "fact", 0.6)
-    made = found(verdict, f"{question} {one.label}: {answer}", answer, first.quote, one)
+    made = found(verdict, f"{paired(question)} {one.label}: {paired(answer)}", answer, first.quote, one)
     return [replace(made, first=before.turn.seq, subject="", valid_from=None)]
 
 

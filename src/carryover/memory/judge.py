@@ -11,7 +11,7 @@ from carryover.core.snapshot import FindingKind, Found
 from carryover.memory import claims, cues, wants
 from carryover.memory.dates import valid_from
 from carryover.memory.ground import atoms
-from carryover.memory.speech import Spoken, alone, points_back, statement
+from carryover.memory.speech import Spoken, alone, paired, points_back, statement
 from carryover.memory.subject import subject_of
 from carryover.memory.words import content, is_english
 
@@ -145,7 +145,7 @@ def findings(one: Spoken) -> list[Found]:
             text = alone(said, "" if bare else before, one, full=full) if verdict else None
             if verdict and text and is_english(said[: cues.LONGEST]):
                 made = found(verdict, text, said, sentence.quote, one)
-                leans = since and before and before in text
+                leans = since and before and paired(before) in text
                 result.append(replace(made, first=since) if leans else made)
         before, since = ("" if asked else whole), 0
     return result

@@ -49,6 +49,7 @@ _BREAK = re.compile(
     r"[;—–]\s|,\s(?=(?:and|but|so|which|because|while|since|although)\b)|\s(?=(?:because|which"
     r"|while|although)\b)|,\s"
 )
+_CURLY = dict.fromkeys(map(ord, "“”"), " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ def alone(said: str, before: str, one: Spoken, *, full: bool = False) -> str | N
             or cues.CHATTER.search(before)
         ):
             return None
-        said = f"{before} {said}" if before[-1] in ".!?:…" else f"{before}. {said}"
+        before, said = paired(before), paired(said)
+        said = f"{before} {said}" if before[-1:] in ".!?:…" else f"{before}. {said}"
     who = f"{one.label}: " if one.turn.name or _SELF.search(said) else ""
     return who + shorten(said, LONGEST_TEXT - len(who))
 
@@ -120,6 +122,16 @@ def shorten(text: str, most: int) -> str:
     breaks = [match.start() for match in _BREAK.finditer(head)]
     good = [at for at in breaks if at >= most // 3]
     return (head[: good[-1]] if good else head.rsplit(" ", 1)[0]).rstrip(" ,;—–-") + " …"
+
+
+def paired(text: str) -> str:
+    """`text` without a quotation mark or backtick that lacks its partner: beside another text, the two would seem to
+    quote what stands between them.
+    """
+    for mark in '`"':
+        if text.count(mark) % 2:
+            text = " ".join(text.rpartition(mark)[::2]).strip()
+    return text if text.count("“") == text.count("”") else text.translate(_CURLY).strip()
 
 
 def normal(text: str) -> str:
