@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from canaries import opened
 from carryover.core.chunk import Query
 from carryover.core.session import Draft
 from carryover.core.wire import encode
@@ -62,3 +63,26 @@ def test_the_log_is_what_was_said(tenant: Tenant) -> None:
     secret = TOKENS["github token"][0](random.Random(1))
     say(memory, "one", Draft("user", f"Keep {secret}"))
     assert memory.turns("one", agent=AGENT)[1][0].text == f"Keep {secret}"
+
+
+def test_only_the_log_and_its_chunks_hold_what_people_call_their_password(tenant: Tenant) -> None:
+    memory = tenant("spoken")
+    password, token = "hunter2-Zanzibar", TOKENS["github token"][0](random.Random(1))
+    talk = [
+        Draft("user", f"My password is {password} and I prefer short answers."),
+        Draft("assistant", f"I noted that your password is {password}. We decided to use PostgreSQL."),
+        Draft("user", f"The API key is {token}, please always use it."),
+        Draft("tool", f"login ok password={password}", kind="tool_result", name="sh", call_id="c1"),
+    ]
+    memory.strategies.set_agent(AGENT, {"mode": "summarize", "max_user_turns": 4, "keep_last_turns": 2})
+    say(memory, "one", *talk * 9)
+    memory.consolidate("one", agent=AGENT)
+    assert memory.strategies.view("one", agent=AGENT).items
+    memory.engine.worker.drain()
+    context = memory.context("new", agent=AGENT, user=USER, query="which password?").markdown
+    assert "My password is [secret: password]" in context
+    held = {column for column, text in opened(memory) for said in (password, "hunter2", token) if said.encode() in text}
+    assert held == {"bodies.body", "chunks.text"}, "both are sealed; what is told of chunks is masked"
+    assert not any(said in context for said in (password, "hunter2", token))
+    hits = memory.search(Query(password, 20, user_id=USER)).results
+    assert not any(said in json.dumps(encode(hit)) for hit in hits for said in (password, "hunter2", token))

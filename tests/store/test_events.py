@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +17,7 @@ from carryover.log import lifecycle
 from carryover.store import events
 from carryover.store.store import Store
 from clocks import FrozenClock
+from guard.test_redact import TOKENS
 from logbook import Book
 
 ACME = Scope("acme")
@@ -123,3 +126,16 @@ def test_old_events_are_gone_and_their_ids_are_not_used_again(store: Store, cloc
     (left,) = newest(store, "ada", scope)
     assert left.action == "append"
     assert left.id > old
+
+
+def test_secrets_are_masked_however_deep_they_lie(store: Store) -> None:
+    token = TOKENS["github token"][0](random.Random(1))
+    with store.write(ACME) as tx:
+        events.add(
+            tx, [("edit", "a", "s", None, {"title": f"use {token}", "steps": [{"input": {"password": "hunter2"}}]})]
+        )  # type: ignore[list-item]
+    (found,) = newest(store)
+    told = json.dumps(found.detail)
+    assert token not in told
+    assert "hunter2" not in told
+    assert "use [secret: github token]" in told

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from carryover.core.snapshot import Theme
+from carryover.guard.redact import redact, unmasked
 from carryover.memory.speech import Spoken
 from carryover.memory.words import MONTH, STOP, WEEKDAY, stem, words
 
@@ -51,6 +52,10 @@ def themes(before: Sequence[Theme], spoken: Sequence[Spoken]) -> tuple[Theme, ..
     for one in spoken:
         if one.person:
             terms = {_key(text): text for sentence in one.sentences for text in _terms(sentence.text)}
+            masked = redact(one.turn.text)
+            if masked is not one.turn.text:
+                clean = {_key(text) for text in _terms(unmasked(masked))}
+                terms = {key: text for key, text in terms.items() if key in clean}
             counts.update(terms.keys())
             for key, text in terms.items():
                 forms.setdefault(key, Counter())[text] += 1
