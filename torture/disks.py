@@ -18,13 +18,14 @@ from torture import children, found
 from torture.history import Op
 from torture.run import Run, Skipped, scenario
 
+_MEGABYTES = 24  # what the clients say has room, and what fills the disk up soon does
 _FRAME = 4096 + 24  # of a write-ahead log: a page and its header
 
 
 @scenario("full-disk")
 def _full_disk(run: Run) -> None:
     """The disk fills up while clients append: they are told so, nothing is half there, and with room all goes on."""
-    with _small_disk(run, run.folder / "disk", megabytes=6) as disk:
+    with _small_disk(run, run.folder / "disk", _MEGABYTES) as disk:
         given = children.settings(disk / "home")
         for _ in range(run.often(2, 12)):
             with Carryover.open(given, work=run.chance.random() < 0.5) as memory:

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from carryover.core.errors import Conflict, KeyLost, StoreUnavailable
 from carryover.core.scope import EVERY_TENANT, Scope
 from carryover.store import keyring as module
-from carryover.store import profiles
+from carryover.store import profiles, sqlite
 from carryover.store.keyring import Keyring, Standing, default_url
 from carryover.store.master import Given, GivenFile
 from carryover.store.store import Store
@@ -401,3 +401,22 @@ def test_a_keyring_that_is_locked_by_another_is_waited_for(tmp_path: Path) -> No
                 assert not made.done()
                 other.execute("COMMIT")
                 assert made.result(20).user == "noor"
+
+
+def test_a_disk_that_does_not_obey_does_not_keep_it_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"sqlite:///{tmp_path}/keys.db"
+    ring = Keyring(url)
+    made = ring.current("acme", "ana").key
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite.Sqlite, "settle", full)
+        ring.close()
+    assert "neither full nor failing" in caplog.text
+    assert not (tmp_path / "keys.db-wal").exists(), "its last connection was closed"
+    with closing(Keyring(url)) as again:
+        assert again.current("acme", "ana").key == made

@@ -374,6 +374,7 @@ def test_everything_works_behind_a_pooler_that_deals_out_sessions_by_transaction
         ("connection failed: connection to server at 127.0.0.1, port 1 failed: Connection refused", "PostgreSQL runs"),
         ("session is read-only", "name the primary"),
         ("database is locked", "another process is writing"),
+        ("disk I/O error", "neither full nor failing"),
         ("sorry, too many clients already", "PgBouncer"),
         ("something new", "retry"),
     ],

@@ -41,6 +41,7 @@ _REMEDIES = {
     "No space left": "free some disk space on the database's server and retry",
     "could not extend file": "free some disk space on the database's server and retry",
     "full": "free some disk space and retry",
+    "disk I/O error": "check that the disk is neither full nor failing, and retry",  # SQLite says so of both
     "locked": "another process is writing; retry",
     "unable to open": "check that the folder exists and can be written",
     "readonly": "check the permissions of the file and its folder",

@@ -6,6 +6,7 @@ whoever meets the id in a sealed record knows that it was erased, and neither wh
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import BigInteger, Column, LargeBinary, Table, Text, exc
 
-from carryover.core.errors import Conflict, KeyLost
+from carryover.core.errors import Conflict, KeyLost, StoreUnavailable
 from carryover.core.scope import EVERY_TENANT
 from carryover.store import master
 from carryover.store.master import MasterKey, Masters, OwnFile, OwnTable, Source
@@ -90,12 +91,17 @@ class Keyring:
         self._store: Store | None = None
 
     def close(self) -> None:
-        """No connection is open any more, and no file of it holds what was dropped."""
+        """No connection is open any more, and no file of it holds what was dropped, unless its disk does not obey."""
         with self._opening:
-            if self._store is not None:
-                self._store.settle()
-                self._store.close()
-                self._store = None
+            if self._store is None:
+                return
+            store, self._store = self._store, None
+            try:
+                store.settle()
+            except StoreUnavailable as cause:  # a disk that is full, say; whoever closes next does it
+                logging.getLogger(__name__).warning("the journal of the keyring could not be emptied: %s", cause)
+            finally:
+                store.close()
 
     def current(self, tenant: str, user: str) -> DataKey:
         """The key that seals what is new of the user, made where there is none.
@@ -107,7 +113,7 @@ class Keyring:
             self._opened().transact(EVERY_TENANT, lambda tx: self._make(tx, tenant, user))
             found = self._read(lambda tx: self._find(tx, tenant, user))
         if found is None:
-            raise KeyLost(f"the key of user {user!r} was dropped while it was made; try again")
+            raise KeyLost(f"the key of {owner(user)} was dropped while it was made; try again")
         return found
 
     def keys(self, ids: Sequence[bytes]) -> dict[bytes, DataKey | None]:
@@ -339,7 +345,12 @@ def _row(tx: Tx, current: MasterKey, key: DataKey) -> dict[str, Any]:
 
 
 def _whose(row: Any) -> str:
-    return f"the key {bytes(row.id).hex()}" if row.user is None else f"the key of user {row.user!r}"
+    return f"the key {bytes(row.id).hex()}" if row.user is None else f"the key of {owner(row.user)}"
+
+
+def owner(user: str) -> str:
+    """Whose a key is, in words: what no user owns belongs to the tenant."""
+    return f"user {user!r}" if user else "the tenant"
 
 
 def _bound(id: bytes, tenant: str, user: str | None) -> bytes:

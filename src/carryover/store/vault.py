@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
 from carryover.core.errors import DataLoss, KeyLost
-from carryover.store.keyring import ID_BYTES, DataKey, Keyring
+from carryover.store.keyring import ID_BYTES, DataKey, Keyring, owner
 from carryover.store.seal import binding, decrypted, encrypted
 
 KEPT_S = 2.0  # a key that is dropped elsewhere opens nothing here after so long
@@ -75,8 +75,8 @@ class Vault:
         id = head[len(_VERSION) :]
         if id not in keys:
             raise KeyLost(
-                f"the keyring does not know the key {id.hex()} of user {user!r}; restore the keyring, check "
-                "keyring_url, or erase the user",
+                f"the keyring does not know the key {id.hex()} of {owner(user)}; restore the keyring, or check "
+                f"keyring_url{', or erase the user' if user else ''}",
                 user_id=user,
             )
         key = keys[id]
@@ -84,7 +84,7 @@ class Vault:
             return None
         plain = decrypted(key.key, sealed[_HEAD_BYTES:], _bound(head, tenant, user, place))
         if plain is None:
-            raise DataLoss(f"what is kept of user {user!r} in {place!r} is damaged; restore it from a backup")
+            raise DataLoss(f"what is kept of {owner(user)} in {place!r} is damaged; restore it from a backup")
         return plain
 
     def _keys(self, ids: set[bytes]) -> dict[bytes, DataKey | None]:
