@@ -21,6 +21,7 @@ from carryover.core.session import Draft, Source
 from carryover.core.snapshot import Finding, Snapshot
 from carryover.core.step import About, Spend, uid
 from carryover.core.strategy import Strategy, Summary
+from carryover.core.text import digest
 from carryover.core.tier import Step
 from carryover.core.usage import Cap, Usage
 from carryover.core.verdict import Verdict
@@ -283,6 +284,14 @@ def test_what_is_sent_again_late_does_not_begin_it_anew(book: Book, clock: Any, 
     with book.store.write(EVERY_TENANT) as tx:
         assert repeats.sweep(tx) == 1
     assert book.append("doomed", late).saved
+
+
+@pytest.mark.parametrize("key", [digest("said") + ":0", "row:7f", "line:7f"])
+def test_what_is_known_by_its_content_may_be_said_again(book: Book, key: str) -> None:
+    draft = Draft("user", "Hello.", idempotency_key=key)
+    book.append("doomed", draft)
+    lifecycle.delete(book.store, ACME, "default", "doomed")
+    assert book.append("doomed", draft).saved
 
 
 def test_a_worker_that_was_at_it_brings_nothing_back(book: Book, clock: Any) -> None:

@@ -50,6 +50,10 @@ def to_json(value: Any, field: str = "content") -> Json:
     return Json(text)
 
 
+# Idempotency keys that begin so are made of what is said, as imports and frameworks make them: they name no request.
+OF_CONTENT = ("b2:", "row:", "line:")
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A turn before it has a place in the log.

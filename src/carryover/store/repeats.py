@@ -1,6 +1,7 @@
 """Idempotency keys of erased sessions: what is sent again late, by a client or a proxy, brings nothing back.
 
-They are kept as hashes with a secret of the installation, for a day after the turns came in.
+They are kept as hashes with a secret of the installation, for a day after the turns came in. Keys that are made of what
+is said are not: who says or imports it again means it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from carryover.core.clock import DAY_MS
+from carryover.core.session import OF_CONTENT
 from carryover.core.text import canonical_json
 from carryover.store.parts import parts
 from carryover.store.secrets import known, secret
@@ -27,7 +29,8 @@ Keyed = tuple[str, str, str]  # agent, session, idempotency key
 def spend(tx: Tx, agent: str, session: str) -> None:
     """The session is about to be erased: the idempotency keys of what came in lately cannot be used again."""
     here = turns.c.tenant == tx.tenant, turns.c.agent == agent, turns.c.session == session
-    late = turns.c.idempotency_key.is_not(None), turns.c.received_at > tx.now - KEPT_MS
+    made_of_content = (turns.c.idempotency_key.startswith(one) for one in OF_CONTENT)
+    late = turns.c.idempotency_key.is_not(None), turns.c.received_at > tx.now - KEPT_MS, ~sa.or_(*made_of_content)
     found = tx.conn.execute(sa.select(turns.c.idempotency_key, turns.c.received_at).where(*here, *late)).all()
     if not found:
         return
