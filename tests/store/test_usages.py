@@ -98,6 +98,12 @@ def test_a_cap_counts_what_is_settled_and_what_is_reserved(store: Store, clock: 
     reserve(store, call("0.5", 100), cap)
 
 
+@pytest.mark.parametrize(("cap", "asked"), [(Cap(tokens=150), ("0.1", 151)), (Cap(money=Decimal("0.75")), ("0.8", 1))])
+def test_what_no_day_has_room_for_is_told_so(store: Store, cap: Cap, asked: tuple[str, int]) -> None:
+    with pytest.raises(OverBudget, match="it waits until the cap is higher"):
+        reserve(store, call(*asked), cap)
+
+
 def test_a_failed_attempt_counts_against_the_cap_and_is_not_billed(store: Store, clock: Any) -> None:
     record(store, call("0.5", 10), reservation=reserve(store, call("1", 20)), saved=False)
     assert spent(store, clock.at).tokens == 10

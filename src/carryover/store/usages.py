@@ -35,10 +35,12 @@ def reserve(tx: Tx, job: Job, estimate: Usage, cap: Cap) -> str:
     tomorrow, soon = day_of(tx.now) + DAY_MS, tx.now + SOON_MS
     if cap.tokens is not None and today.tokens + estimate.tokens > cap.tokens:
         until = soon if settled.tokens + estimate.tokens <= cap.tokens else tomorrow
-        raise _over(job, f"{cap.tokens} tokens", f"{today.tokens} used or held, {estimate.tokens} needed", until)
+        state = f"{today.tokens} used or held, {estimate.tokens} needed"
+        raise _over(job, f"{cap.tokens} tokens", state, until, never=estimate.tokens > cap.tokens)
     if cap.money is not None and today.money + estimate.money > cap.money:
         until = soon if settled.money + estimate.money <= cap.money else tomorrow
-        raise _over(job, f"${cap.money}", f"${today.money} used or held, ${estimate.money} needed", until)
+        state = f"${today.money} used or held, ${estimate.money} needed"
+        raise _over(job, f"${cap.money}", state, until, never=estimate.money > cap.money)
     return _add(tx, job, estimate, settled=False, saved=False)
 
 
@@ -111,11 +113,11 @@ def waiting(tx: Tx) -> int:
     return tx.conn.execute(wanted).scalar_one()
 
 
-def _over(job: Job, cap: str, state: str, until: int) -> OverBudget:
+def _over(job: Job, cap: str, state: str, until: int, *, never: bool) -> OverBudget:
+    """`never`: it alone needs more than the whole day may."""
+    waits = "it waits until the cap is higher" if never else "it waits until midnight UTC or a higher cap"
     return OverBudget(
-        f"{job.kind} of {job.subject!r} would pass the cap of {cap} a day ({state}); "
-        "it waits until midnight UTC or a higher cap",
-        until=until,
+        f"{job.kind} of {job.subject!r} would pass the cap of {cap} a day ({state}); {waits}", until=until
     )
 
 
