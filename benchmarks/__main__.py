@@ -18,7 +18,7 @@ def main() -> int:
         runs = [["benchmarks.append", folder], ["benchmarks.server", "--model"]]
         runs += [["benchmarks.postgres"], ["benchmarks.fairness"], ["benchmarks.drain"], ["benchmarks.vectors"]]
         runs += [["benchmarks.detect"], ["benchmarks.hooks"], ["benchmarks.views"], ["benchmarks.codebook"]]
-        runs += [["benchmarks.persona_open"]]
+        runs += [["benchmarks.persona_open"], ["benchmarks.encryption"], ["benchmarks.sealed_context"]]
         runs += [["carryover", "eval", "strategies", "--made-up", "5"]]
         if SHARED.is_dir():
             runs += [["benchmarks.search"], ["benchmarks.contexts"], ["benchmarks.ablation"]]

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -113,7 +113,7 @@ def run(folder: Path, records: Path, kinds: Sequence[str], clients: int, seed: i
         for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
         violations += [Violation("not answered", thread.name) for thread in threads if thread.is_alive()]
-        violations += _settle(cluster)
+        violations += _settle(cluster, secrets)
         outcomes = chaos_clients.read(records)
         found = chaos_check.look(cluster.dsn())
         violations += chaos_check.judge(outcomes, found)
@@ -145,17 +145,20 @@ def _break(cluster: Cluster, kind: str, chance: random.Random) -> Broke:
     return Broke(kind, began_at, time.time())
 
 
-def _settle(cluster: Cluster) -> list[Violation]:
-    """The workers have done all that is due."""
+def _settle(cluster: Cluster, secrets: Mapping[str, str]) -> list[Violation]:
+    """The workers have done all that is due, for every tenant."""
     url = cluster.state.api_urls[0]
 
-    def queued() -> dict[str, int]:
-        return httpx.get(f"{url}/health", timeout=10).json()["queue"]
+    def queued() -> dict[str, dict[str, int]]:
+        with httpx.Client(base_url=url, timeout=10) as http:
+            asked = {name: {"Authorization": f"Bearer {key}"} for name, key in secrets.items()}
+            return {name: http.get("/health", headers=headers).json()["queue"] for name, headers in asked.items()}
+
+    def done() -> bool:
+        return all(now["due"] == now["running"] == 0 for now in queued().values())
 
     try:
-        wait_for(
-            lambda: (now := queued())["due"] == now["running"] == 0, _JOBS_S, lambda: f"the queue holds {queued()}"
-        )
+        wait_for(done, _JOBS_S, lambda: f"the queues hold {queued()}")
     except (TimeoutError, httpx.TransportError) as failure:
         return [Violation("jobs not done", str(failure))]
     return []
