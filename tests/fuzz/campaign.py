@@ -89,14 +89,15 @@ class Campaign:
         """So many inputs, which coverage chose, went through the target in a process of its own."""
         standing = self.of(target)
         corpus = self.folder / "corpus" / target.name.replace("/", "-")
-        corpus.mkdir(parents=True, exist_ok=True)
+        for made in (corpus, self.folder / "crashes"):
+            made.mkdir(parents=True, exist_ok=True)
         for n, seed in enumerate(target.seeds()[:40]):
             (corpus / f"seed-{n}").write_bytes(seed)
         told = self.folder / "guided.json"
         told.unlink(missing_ok=True)
         about = [target.name, str(told), str(self.folder), str(self.seed + standing.guided), str(runs), str(corpus)]
         began = time.monotonic()
-        subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "fuzz.guided", *about],
             check=False,
             stdout=subprocess.DEVNULL,
@@ -107,6 +108,10 @@ class Campaign:
         said = json.loads(told.read_text()) if told.exists() else {"inputs": 0, "crashes": {"the guided process": 1}}
         standing.guided += said["inputs"]
         standing.seconds += time.monotonic() - began
+        if done.returncode:
+            said["crashes"]["the guided process"] = (
+                1  # an input that took too long, mostly, which lies beside the others
+            )
         for place, count in said["crashes"].items():
             standing.crashes[place] = standing.crashes.get(place, 0) + count
         self.save()
