@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,7 +50,8 @@ class Server:
     def signal(self, number: signal.Signals) -> None:
         """The signal reaches every process of the server: SIGSTOP freezes it, SIGKILL is a crash."""
         for pid in _family(_postmaster(self.folder)):
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # backends end whenever they like
+                os.kill(pid, number)
 
 
 @contextmanager

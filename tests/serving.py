@@ -80,7 +80,7 @@ def serving_process(home: Path, *args: str, **settings: str) -> Generator[tuple[
             found = re.search(r"http://\S+", process.stderr.readline())
             assert found is not None
             threading.Thread(target=process.stderr.read, daemon=True).start()
-            with httpx.Client(base_url=found[0]) as http:
+            with httpx.Client(base_url=found[0], timeout=60) as http:  # it imports while we wait
                 while http.get("/health/ready").status_code != 200:
                     time.sleep(0.05)
             yield process, found[0]

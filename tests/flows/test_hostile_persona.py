@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+import old_schemas
+from carryover.core.errors import KeyLost
 from carryover.core.ids import new_id
 from carryover.core.persona import EXPLICIT, HEADING, MOST_TOKENS, Preference, Quote
 from carryover.core.scope import Scope
@@ -29,6 +31,7 @@ from carryover.store.persona_tables import codebooks as book_rows
 from carryover.store.persona_tables import noticed, persona_codes, personas_shown
 from carryover.store.persona_tables import preferences as preference_rows
 from carryover.store.persona_tables import profiles as profile_rows
+from carryover.store.tables import jobs
 from fakes.messages_api import FakeMessages
 from fakes.openai_api import FakeOpenAI
 from flows.test_sealed import files, forms
@@ -257,13 +260,23 @@ def test_where_keys_are_lost_every_route_says_so_and_the_rest_works_on(tmp_path:
                 assert got.status_code == (409 if "refit" in path else 503), (path, got.text)
                 assert "tapir" not in got.text
                 assert "master" in got.text or "keyring" in got.text or "refit" in path
-            say(memory, "s1", CASUAL, user="ana")
-            assert memory.consolidate("s1") is not None
-            notice(memory)
+            for path in (
+                "/memory/default/s1",
+                "/memory/default/s1/window",
+                "/sessions/s1/turns",
+                "/sessions/s1/snapshots/1",
+            ):
+                got = http.get(path)
+                assert (got.status_code, got.json()["type"]) == (503, "/problems/key-lost"), got.text
+            with pytest.raises(KeyLost):
+                say(memory, "s1", CASUAL, user="ana")
+            if lost == "keys.db":
+                say(memory, "s3", "hello", user="noor")
+                assert memory.consolidate("s3") is not None
+            else:
+                with pytest.raises(KeyLost, match="put back the one that was there"):
+                    say(memory, "s3", "hello", user="noor")
             assert rows_of(memory, "ana")["preferences"] == 2
-            say(memory, "s3", "hello", user="noor")
-            assert memory.consolidate("s3") is not None
-            assert http.get("/memory/default/s1").status_code == 200
             assert http.delete("/memory/default/s1").json()["receipt"]["counts"]["preferences"] == 2
             assert http.delete(PROFILE).status_code == 200
             assert rows_of(memory, "ana") == dict.fromkeys(OF_USERS_NAMES, 0)
@@ -640,15 +653,13 @@ def test_a_copy_of_before_an_erasure_opens_for_all_but_the_erased(tmp_path: Path
 
 
 def test_sessions_of_a_database_of_before_are_noticed_by_upkeep(empty_url: str, tmp_path: Path) -> None:
-    with open_memory(tmp_path, empty_url) as memory:
+    with open_memory(tmp_path / "newer", encryption=False) as newer:
         for user in ("ada", "ben"):
-            say(memory, f"s-{user}", BULLETS, user=user)
-            assert memory.consolidate(f"s-{user}") is not None
-        with memory.engine.store.engine.begin() as conn:
-            for table in (book_rows, noticed, *OF_USERS):
-                table.drop(conn)
-            conn.exec_driver_sql("UPDATE alembic_version SET version_num = '0005'")
-            conn.exec_driver_sql(f"DELETE FROM jobs WHERE kind = '{noticing.KIND}'")
+            say(newer, f"s-{user}", BULLETS, user=user)
+            assert newer.consolidate(f"s-{user}") is not None
+        with newer.engine.store.write(newer.scope) as tx:
+            tx.conn.execute(jobs.delete().where(jobs.c.tenant == tx.tenant, jobs.c.kind == noticing.KIND))
+        old_schemas.make(empty_url, "0005", newer.engine.store)
     with open_memory(tmp_path, empty_url) as memory:
         assert told_whole(memory) == ""
         upkeep(memory.engine.store, derivations=memory.engine.worker.derivations.values())

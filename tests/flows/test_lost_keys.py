@@ -32,10 +32,12 @@ def test_a_lost_master_key(tmp_path: Path) -> None:
         assert http.patch("/profile", json={"user_id": "ana", "texts": ["x"]}).status_code == 503
         with pytest.raises(KeyLost):
             memory.profiles.persona("ana")
-        # What is not sealed goes on, and so do users of whom nothing is known.
-        assert memory.log_turn("s1", "user", "hello", user="noor")
-        assert memory.profiles.persona("noor").text == ""
+        with pytest.raises(KeyLost, match="put back the one that was there"):  # and nothing is kept readable instead
+            memory.log_turn("s1", "user", "hello", user="noor")
+        assert list(memory.sessions()[0]) == []
+        assert memory.profiles.persona("noor").text == ""  # of whom nothing is known
         (tmp_path / "master.key").write_bytes(kept)
+        assert memory.log_turn("s1", "user", "hello", user="noor")
         assert SECRET in http.get("/persona", params={"user_id": "ana"}).text
 
 

@@ -17,6 +17,7 @@ from carryover.core.scope import Scope
 from carryover.core.session import Append, Draft
 from carryover.core.text import clean
 from carryover.engine import Engine
+from carryover.guard.visible import visible
 from carryover.providers import minilm
 from carryover.runtime import Carryover
 from carryover.settings import Settings
@@ -82,7 +83,8 @@ def test_what_was_said_is_found_by_its_own_words(memory: Carryover) -> None:
     for query, seq in asked.items():
         hits = memory.search(Query(query))
         (hit,) = [hit for hit in hits.results[:2] if hit.sources[0].first == seq]
-        assert clean(hit.text) in clean(SAID[seq - 1])
+        assert clean(hit.text) in visible(clean(SAID[seq - 1]))
+        assert hit.sources[0].quote in clean(SAID[seq - 1]), "the source is quoted as it was said"
     for alike in ("paypal", "p\u0430yp\u0430l"):
         assert memory.search(Query(alike)).results[0].sources[0].first == 11
 

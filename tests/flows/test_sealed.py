@@ -71,7 +71,10 @@ def test_no_file_of_sqlite_and_no_redis_holds_it(tmp_path: Path, redis_server: R
         assert kept
         assert leaks(kept) == []
         assert leaks(files(tmp_path)) == []
-        memory.append(Append("s1", (Draft("user", WRITTEN),)))  # the search itself finds what is there
+        memory.append(Append("s1", (Draft("user", WRITTEN),)))
+        assert leaks(files(tmp_path)) == []
+    with open_memory(tmp_path / "readable", encryption=False) as memory:  # the search itself finds what is there
+        memory.append(Append("s1", (Draft("user", WRITTEN),)))
         assert leaks(files(tmp_path)) != []
 
 

@@ -187,7 +187,7 @@ def test_pydantic_ai_takes_it_as_instructions(memory: Memory) -> None:
         return memory.profiles.persona(run.deps, session_id="s").text
 
     for _ in range(2):
-        agent.run_sync("Hello.", deps="ann")
+        asyncio.run(agent.run("Hello.", deps="ann"))
         pin(memory, NO_EMOJIS)
     first, second = seen
     assert first == second == f"Be brief.\n\n{HEADING}\n- {BULLETS}"

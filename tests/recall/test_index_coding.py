@@ -10,13 +10,13 @@ from acted import Log
 from carryover.coding.digests.digest import digesting
 from carryover.core.chunk import Chunk, Query
 from carryover.core.page import page
-from carryover.core.scope import EVERY_TENANT, Scope
+from carryover.core.scope import Scope
 from carryover.core.usage import Cap
 from carryover.jobs.worker import Worker
 from carryover.log import lifecycle
 from carryover.recall.index import indexing
 from carryover.recall.search import search
-from carryover.store import chunks, damage, digests, steps
+from carryover.store import check, chunks, damage, digests, steps
 from carryover.store.store import Store
 from talk import say
 
@@ -99,12 +99,10 @@ def test_what_is_right_stays_as_it_is(store: Store, scope: Scope) -> None:
 
 def test_turns_that_are_not_to_be_found_are_no_damage(store: Store, scope: Scope) -> None:
     ingest(store, scope, session())
-    with store.read(EVERY_TENANT) as tx:
-        assert damage.torn(tx) == {}
+    assert check.look(store).doubtful == {}
     with store.write(scope) as tx:
         chunks.remove(tx, [chunk for chunk in chunks.of_session(tx, AGENT, "s1") if "zebra" in chunk.text])
-    with store.read(EVERY_TENANT) as tx:
-        assert damage.torn(tx) == {scope.tenant: {(AGENT, "s1")}}
+    assert check.look(store).doubtful == {scope.tenant: {(AGENT, "s1")}}
 
 
 def test_an_erasure_takes_the_digests_words_along(store: Store, scope: Scope) -> None:

@@ -249,9 +249,13 @@ def test_the_check_finds_what_counts_do_not_tell(told: Process, store: Store, sc
             chunk_rows.update().where(chunk_rows.c.tenant == tx.tenant, chunk_rows.c.n == part.n).values(parts=2)
         )
     with store.read(EVERY_TENANT) as tx:
-        assert damage.torn(tx) == {"acme": {("ada", "spring"), ("ada", "summer")}}
-    faults = check.check(store)
-    assert [fault.detail for fault in faults] == ["2 sessions of tenant 'acme' are not indexed as their logs say"]
+        assert damage.torn(tx) == {"acme": {("ada", "summer")}}, "what lacks a part; what lacks all of them, turns tell"
+    report = check.look(store)
+    assert report.doubtful == {"acme": {("ada", "spring"), ("ada", "summer")}}
+    faults = report.faults
+    assert [fault.detail for fault in faults] == [
+        "2 sessions of tenant 'acme' are not indexed as their logs say, as 'spring'"
+    ]
     assert faults[0].repairable
     check.repair(store)
     told.run()

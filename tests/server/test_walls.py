@@ -40,9 +40,8 @@ from walls import (
     routes_of,
 )
 
-# What a narrowed key may see besides its own: an agent is told how each of its users likes to be served, and a receipt,
-# which holds numbers, is shown to whoever was given its id.
-OF_ALL = {"agent": ("/persona", "/erasures/{id}"), "user": ("/erasures/{id}",)}
+# What a narrowed key may see besides its own: an agent is told how each of its users likes to be served.
+OF_ALL = {"agent": ("/persona",)}
 OWN = {"agent": "own-agent", "session": "own-session", "user": "own-user"}
 
 

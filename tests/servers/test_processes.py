@@ -52,7 +52,10 @@ def test_pausing_stops_all_of_it_and_resuming_lets_it_go_on(family: processes.Pr
 
 
 def test_a_stranger_with_its_number_is_left_alone(family: processes.Process, tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+    asks = [sys.executable, "-c", "print('here', flush=True); input()"]
+    with subprocess.Popen(asks, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as stranger:
+        assert stranger.stdout is not None
+        stranger.stdout.readline()  # until then it shows no command of its own
         mistaken = processes.Process(**{**vars(family), "pid": stranger.pid})
         assert not processes.is_running(mistaken)
         processes.kill([mistaken])

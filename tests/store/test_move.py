@@ -44,7 +44,8 @@ from carryover.store.store import Store, Tx
 from clustered import clustered, put
 from servers.postgres import Server
 
-OF_S1 = {"agent_id": "planner", "session_id": "s1", "kind": "fact"}
+LONG = 40
+OF_LONG = {"agent_id": "planner", "session_id": "long"}  # which no worker indexes: these chunks are all that it has
 TENANTS = ("acme", "o'neil & söns", "zenith")
 # What a log may hold and a database may stumble over.
 HOSTILE = (
@@ -96,11 +97,14 @@ def fill(url: str, home: Path) -> None:
                     for n, text in enumerate(HOSTILE)
                 )  # fmt: skip
                 append.append(log, scope, Append(session, drafts, "planner"), Limits())
-            say(log, tenant, "s1", "other")
+            for agent in ("other", "codex"):
+                say(log, tenant, "s1", agent)
             memory.consolidate("s1", agent="planner")
             memory.search_memory("decided", agent="planner")
             memory.delete_session("gone", agent="planner")
-            ns = put(store, scope, "space", clustered(30 + number, 8, seed=number), **OF_S1)
+            turns = tuple(Draft(role="user", content=f"turn {n}") for n in range(LONG))
+            append.append(log, scope, Append("long", turns, "planner"), Limits())
+            ns = put(store, scope, "space", clustered(30 + number, 8, seed=number), **OF_LONG)
             with store.write(scope) as tx:
                 chunks.remove(tx, list(chunks.by_n(tx, ns[3:7]).values()))
                 keys.create(tx, label="backend")
@@ -153,7 +157,7 @@ def test_everything_arrives(urls: tuple[str, str], tmp_path: Path) -> None:
         assert {"cursors", "origins", "marks", "pieces", "segments"} <= tables
         assert {"strategies", "summaries", "views"} <= tables
         assert {one.tenant for one in compared} == set(TENANTS)
-        assert check.check(target) == check.check(source)
+        assert check.check(target) == []
         for tenant in TENANTS:
             same_search(source, target, tenant)
 
@@ -190,7 +194,7 @@ def test_a_move_that_was_killed_goes_on_where_it_was(urls: tuple[str, str], tmp_
             assert move.is_under_way(tx)
         assert [fault.check for fault in check.check(target) if fault.check == "move"] == ["move"]
         assert all(one.same for one in moved(source, target))
-        assert check.check(target) == check.check(source)
+        assert check.check(target) == []
 
 
 def test_what_is_made_next_stands_above_what_was_moved(urls: tuple[str, str], tmp_path: Path) -> None:
@@ -201,10 +205,10 @@ def test_what_is_made_next_stands_above_what_was_moved(urls: tuple[str, str], tm
             with target.read(Scope(tenant)) as tx:
                 last = events.last_id(tx, "planner")
             say(append.open_log(target, Limits()), tenant, "s9")
-            put(target, Scope(tenant), "space", clustered(5, 8, seed=50), **OF_S1)
+            put(target, Scope(tenant), "space", clustered(1, 8, seed=50), agent_id="planner", session_id="s9")
             with target.read(Scope(tenant)) as tx:
                 assert events.last_id(tx, "planner") > last
-        assert check.check(target) == check.check(source)
+        assert check.check(target) == []
 
 
 def test_there_and_back_is_the_same(tmp_path: Path, postgres: Server, postgres_url: str) -> None:
