@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 
@@ -14,6 +15,7 @@ Mend = Callable[[], None]
 Fault = Callable[[Cluster, random.Random], Mend]
 
 _HEALTHY_S = 180
+_WORKS = b"carryover worker runs what is due"
 
 
 def _leader_killed(cluster: Cluster, chance: random.Random) -> Mend:
@@ -62,6 +64,20 @@ def _one_killed(*names: str) -> Fault:
     return killed
 
 
+def _worker_killed(cluster: Cluster, chance: random.Random) -> Mend:
+    """It is back once it works: one that meets no database as it starts ends, and nobody starts it again here."""
+    name = chance.choice(("worker-1", "worker-2"))
+    log = Path(cluster.of(name)[0].log)
+    cluster.kill(name)
+    said = log.stat().st_size
+
+    def mend() -> None:
+        cluster.restart(name)
+        wait_for(lambda: _WORKS in log.read_bytes()[said:], _HEALTHY_S, lambda: f"{name} does not work")
+
+    return mend
+
+
 FAULTS: dict[str, Fault] = {
     "leader killed": _leader_killed,
     "leader paused": _leader_paused,
@@ -69,7 +85,7 @@ FAULTS: dict[str, Fault] = {
     "switchover": _switchover,
     "sync replica killed": _replica_killed,
     "API process killed": _one_killed("api-1", "api-2"),
-    "worker killed": _one_killed("worker-1", "worker-2"),
+    "worker killed": _worker_killed,
     "etcd member killed": _one_killed("etcd-1", "etcd-2", "etcd-3"),
 }
 
