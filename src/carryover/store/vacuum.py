@@ -38,8 +38,8 @@ def vacuum(store: Store, counts: Mapping[str, int]) -> tuple[str, ...]:
         with store.engine.connect() as conn:
             store.dialect.unhurried(conn)
             autocommit = conn.execution_options(isolation_level="AUTOCOMMIT")
-            # Autovacuum makes way for who waits; its samples may be of before.
             version = int(autocommit.exec_driver_sql("SHOW server_version_num").scalar_one())
+            # Autovacuum makes way for who waits; its samples may be of before.
             autocommit.exec_driver_sql(f"SET lock_timeout = {_PATIENCE_MS}")
             try:
                 for name in sorted(touched):
